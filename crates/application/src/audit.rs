@@ -1,0 +1,3 @@
+//! Evidence on its way into the log.
+
+pub mod record;

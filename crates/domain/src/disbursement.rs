@@ -1,0 +1,326 @@
+//! A disbursement: one order to burn for one milestone, from the plan to the ledger's verdict.
+//!
+//! ```text
+//! milestone     approved ──prepare──► disbursing ──settle──► disbursed
+//!                    ▲                    └──fail───► approved
+//! disbursement                 prepared ─► submitted ─► settled | failed      (needs_operator)
+//! ```
+//!
+//! The plan is made with no lock held and fixes the event, because the burn's memo is that event's
+//! leaf hash. The rules are checked again on the locked rows before anything is written.
+
+pub mod plan;
+pub mod verdict;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+pub use plan::{BurnOrder, DisbursementPlan, PlanError};
+pub use verdict::Verdict;
+
+use crate::actor::{Actor, Occasion, Origin};
+use crate::audit::{Action, AuditEvent, Fact, Resource};
+use crate::change::{Change, Write};
+use crate::ids::{DisbursementId, MilestoneId, ProjectId};
+use crate::milestone::{Milestone, MilestoneState, Refusal, TransitionError};
+use crate::money::Amount;
+use crate::project::Project;
+
+/// Names a burn on its ledger before it is sent: on Stellar the transaction hash in hex.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BurnId(pub String);
+
+impl fmt::Display for BurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The place on the ledger that at most one burn can ever take: a network, an account, and its
+/// next sequence number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LedgerSlot {
+    /// The network, by its passphrase or chain name.
+    pub network: String,
+    /// The account whose sequence is used.
+    pub account: String,
+    /// The sequence number.
+    pub sequence: i64,
+}
+
+/// A burn that is built and signed and has not left the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedBurn {
+    /// Names it on the ledger.
+    pub id: BurnId,
+    /// The signed bytes, to be sent as they are.
+    pub envelope: Vec<u8>,
+    /// The leaf hash of the event that ordered it, carried on the ledger.
+    pub memo: [u8; 32],
+    /// The place it takes.
+    pub slot: LedgerSlot,
+    /// It cannot be included in a ledger that closes later, by the ledger's clock.
+    pub valid_until: DateTime<Utc>,
+    /// The last closed ledger when it was signed: no trace of it lies before.
+    pub signed_at_ledger: u32,
+}
+
+/// Why a disbursement ended without a burn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable and machine-readable: `expired`, `sequence_taken`, or the ledger's code.
+    pub code: String,
+    /// For people.
+    pub detail: String,
+}
+
+/// Where a disbursement stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DisbursementState {
+    /// Signed and kept; not known to have been sent.
+    Prepared,
+    /// Sent at least once.
+    Submitted,
+    /// The ledger proves nothing: a person must look. Still open.
+    NeedsOperator {
+        /// What could not be decided.
+        reason: String,
+    },
+    /// Burned, and the books with it.
+    Settled {
+        /// When the books were settled.
+        at: DateTime<Utc>,
+        /// The ledger that holds the burn.
+        ledger: u32,
+    },
+    /// Proven never to burn; released.
+    Failed {
+        /// When it was released.
+        at: DateTime<Utc>,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl DisbursementState {
+    /// The state's name as stored and answered.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Submitted => "submitted",
+            Self::NeedsOperator { .. } => "needs_operator",
+            Self::Settled { .. } => "settled",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Whether the ledger may still have the last word.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !matches!(self, Self::Settled { .. } | Self::Failed { .. })
+    }
+}
+
+/// One order to burn for one milestone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disbursement {
+    /// Names the disbursement.
+    pub id: DisbursementId,
+    /// The project that pays.
+    pub project_id: ProjectId,
+    /// The milestone that earned it.
+    pub milestone_id: MilestoneId,
+    /// How much burns.
+    pub amount: Amount,
+    /// The account whose tokens burn.
+    pub wallet_account_id: String,
+    /// Who ordered it.
+    pub ordered_by: Actor,
+    /// From where.
+    pub origin: Origin,
+    /// When it was prepared.
+    pub prepared_at: DateTime<Utc>,
+    /// The signed burn.
+    pub burn: PreparedBurn,
+    /// Where it stands.
+    pub state: DisbursementState,
+    /// How often it was sent.
+    pub attempts: i64,
+    /// Counts its states; 1 is the first.
+    pub version: i64,
+}
+
+/// A verdict that does not fit what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum VerdictError {
+    /// It has ended already: nothing to do.
+    #[error("the disbursement has ended already")]
+    Ended,
+    /// The milestone does not carry this disbursement.
+    #[error(transparent)]
+    Milestone(#[from] TransitionError),
+}
+
+impl Disbursement {
+    /// The burn is final: milestone, NAV, counters and price follow, together.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it ended already or the milestone is not disbursing under it.
+    pub fn settle(
+        self,
+        milestone: Milestone,
+        project: Project,
+        ledger: u32,
+        occasion: &Occasion,
+    ) -> Result<Change, VerdictError> {
+        let action = Action::MilestoneDisbursed;
+        let (approval, transfer) = self.in_flight(&milestone, action)?;
+        let (old_nav, old_price) = (project.nav, project.lp_token_price());
+        let project = project
+            .settle(self.amount, occasion.at)
+            .map_err(|error| milestone.refused(action, error.into()))?;
+        let state = MilestoneState::Disbursed {
+            approval,
+            transfer,
+            disbursed: occasion.stamp(),
+            burned: self.amount,
+            burn: self.burn.id.clone(),
+        };
+        let event = AuditEvent::new(action, Resource::Milestone, milestone.id, occasion)
+            .in_project(project.id)
+            .on_milestone(milestone.id, Some(milestone.status()), Some(state.status()))
+            .change("nav", Fact::text(old_nav), Fact::text(project.nav))
+            .change(
+                "lp_token_price",
+                Fact::maybe(old_price),
+                Fact::maybe(project.lp_token_price()),
+            )
+            .with("amount", Fact::text(self.amount))
+            .with("tx_hash", Fact::text(&self.burn.id))
+            .with("ledger", Fact::Count(i64::from(ledger)))
+            .with("new_nav", Fact::text(project.nav))
+            .with("disbursement_id", Fact::text(self.id));
+        Ok(Change {
+            project: Some(Write::Update(project)),
+            milestone: Some(Write::Update(milestone.next(state, occasion))),
+            disbursement: Some(Write::Update(self.next(DisbursementState::Settled {
+                at: occasion.at,
+                ledger,
+            }))),
+            ..Change::new(event)
+        })
+    }
+
+    /// The burn is proven never to happen: the reservation is released and the milestone is
+    /// approved as before.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it ended already or the milestone is not disbursing under it.
+    pub fn fail(
+        self,
+        milestone: Milestone,
+        project: Project,
+        failure: Failure,
+        occasion: &Occasion,
+    ) -> Result<Change, VerdictError> {
+        let action = Action::DisbursementFailed;
+        let (approval, transfer) = self.in_flight(&milestone, action)?;
+        let project = project
+            .release(self.amount)
+            .map_err(|error| milestone.refused(action, error.into()))?;
+        let state = MilestoneState::Approved {
+            approval,
+            transfer: Some(transfer),
+        };
+        let event = self
+            .event(action, &milestone, state.status(), occasion)
+            .with("code", Fact::text(&failure.code))
+            .with("detail", Fact::text(&failure.detail));
+        Ok(Change {
+            project: Some(Write::Update(project)),
+            milestone: Some(Write::Update(milestone.next(state, occasion))),
+            disbursement: Some(Write::Update(self.next(DisbursementState::Failed {
+                at: occasion.at,
+                failure,
+            }))),
+            ..Change::new(event)
+        })
+    }
+
+    /// The ledger's answers prove nothing: the disbursement stays open and a person is called.
+    ///
+    /// # Errors
+    /// [`VerdictError::Ended`] when it ended already.
+    pub fn call_operator(
+        self,
+        milestone: &Milestone,
+        reason: String,
+        occasion: &Occasion,
+    ) -> Result<Change, VerdictError> {
+        let action = Action::DisbursementNeedsOperator;
+        if !self.state.is_open() {
+            return Err(VerdictError::Ended);
+        }
+        let event = self
+            .event(action, milestone, milestone.status(), occasion)
+            .with("reason", Fact::text(&reason));
+        Ok(Change {
+            disbursement: Some(Write::Update(
+                self.next(DisbursementState::NeedsOperator { reason }),
+            )),
+            ..Change::new(event)
+        })
+    }
+
+    /// One more sending of the same bytes. A hint, not a state the evidence rests on.
+    #[must_use]
+    pub fn sent(mut self) -> Self {
+        self.attempts += 1;
+        let state = match self.state {
+            DisbursementState::Prepared => DisbursementState::Submitted,
+            ref other => other.clone(),
+        };
+        self.next(state)
+    }
+
+    fn in_flight(
+        &self,
+        milestone: &Milestone,
+        action: Action,
+    ) -> Result<(crate::milestone::Approval, crate::milestone::BankTransfer), VerdictError> {
+        if !self.state.is_open() {
+            return Err(VerdictError::Ended);
+        }
+        match &milestone.state {
+            MilestoneState::Disbursing {
+                approval,
+                transfer,
+                disbursement,
+            } if *disbursement == self.id => Ok((approval.clone(), transfer.clone())),
+            _ => Err(milestone.refused(action, Refusal::NotDisbursing).into()),
+        }
+    }
+
+    fn event(
+        &self,
+        action: Action,
+        milestone: &Milestone,
+        to: crate::milestone::MilestoneStatus,
+        occasion: &Occasion,
+    ) -> AuditEvent {
+        AuditEvent::new(action, Resource::Disbursement, self.id, occasion)
+            .in_project(self.project_id)
+            .on_milestone(self.milestone_id, Some(milestone.status()), Some(to))
+            .with("amount", Fact::text(self.amount))
+            .with("tx_hash", Fact::text(&self.burn.id))
+    }
+
+    fn next(mut self, state: DisbursementState) -> Self {
+        self.state = state;
+        self.version += 1;
+        self
+    }
+}
