@@ -1,3 +1,4 @@
 //! Evidence on its way into the log.
 
 pub mod record;
+pub mod relay;

@@ -1,6 +1,18 @@
 //! What Tranche does, as use cases over ports. Knows no database, ledger or protocol.
 
 pub mod audit;
+pub mod call;
+pub mod disbursement;
 pub mod idempotency;
 pub mod keys;
+pub mod milestones;
 pub mod ports;
+pub mod projects;
+pub mod reading;
+pub mod services;
+
+#[cfg(feature = "mocks")]
+pub mod mocks;
+
+pub use call::{Call, Caller, Outcome};
+pub use services::Services;

@@ -202,6 +202,7 @@ impl Disbursement {
             .with("tx_hash", Fact::text(&self.burn.id))
             .with("ledger", Fact::Count(i64::from(ledger)))
             .with("new_nav", Fact::text(project.nav))
+            .with("lp_token_price", Fact::maybe(project.lp_token_price()))
             .with("disbursement_id", Fact::text(self.id));
         Ok(Change {
             project: Some(Write::Update(project)),

@@ -6,7 +6,7 @@ use super::{Disbursement, DisbursementState, PreparedBurn};
 use crate::actor::Occasion;
 use crate::audit::{Action, AuditEvent, Fact, Resource};
 use crate::change::{Change, Write};
-use crate::ids::DisbursementId;
+use crate::ids::{DisbursementId, ProjectId};
 use crate::milestone::{
     BankTransfer, Milestone, MilestoneState, MilestoneStatus, Refusal, TransitionError,
 };
@@ -32,6 +32,7 @@ pub struct BurnOrder {
 pub struct DisbursementPlan {
     id: DisbursementId,
     amount: Amount,
+    project_id: ProjectId,
     milestone_version: i64,
     sequence_account_id: String,
     wallet_account_id: String,
@@ -84,6 +85,7 @@ impl Milestone {
         Ok(DisbursementPlan {
             id,
             amount,
+            project_id: self.project_id,
             milestone_version: self.version,
             sequence_account_id: wallet_account_id.clone(),
             wallet_account_id,
@@ -135,6 +137,12 @@ impl DisbursementPlan {
     #[must_use]
     pub const fn id(&self) -> DisbursementId {
         self.id
+    }
+
+    /// The project that pays.
+    #[must_use]
+    pub const fn project_id(&self) -> ProjectId {
+        self.project_id
     }
 
     /// The event that orders the burn. Its leaf hash is the burn's memo.

@@ -1,0 +1,207 @@
+//! Plans and prepares a disbursement: afterwards the burn is signed, kept and paid for, not sent.
+
+use serde_json::json;
+use thiserror::Error;
+use tranche_domain::disbursement::PlanError;
+use tranche_domain::milestone::TransitionError;
+use tranche_domain::{
+    Action, Amount, DisbursementId, DisbursementPlan, Milestone, MilestoneId, PreparedBurn, Project,
+};
+
+use super::Disbursements;
+use crate::audit::record::{CanonicalError, EventRecord};
+use crate::call::{Call, Outcome};
+use crate::ports::burner::LedgerError;
+use crate::ports::store::{Conflict, StoreError};
+use crate::services::{Claimed, bind, claim};
+
+/// How often a disbursement is planned anew when others change the milestone, or take the wallet's
+/// next sequence number, in between.
+const TRIES: usize = 20;
+
+/// Why a disbursement was not prepared. Nothing changed and nothing will burn.
+#[derive(Debug, Error)]
+pub enum DisburseError {
+    /// There is no such milestone, or the caller may not see it.
+    #[error("there is no such milestone")]
+    NotFound,
+    /// The rules forbid it.
+    #[error(transparent)]
+    Refused(#[from] TransitionError),
+    /// The caller has seen another version.
+    #[error("the milestone is at version {current}")]
+    VersionMismatch {
+        /// The version that stands.
+        current: i64,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMisused,
+    /// Another burn of the same wallet is in flight and has its next sequence number.
+    #[error("another burn of the project's wallet is in flight")]
+    WalletBusy,
+    /// The ledger was not ready to sign for.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The order's evidence cannot be written down.
+    #[error(transparent)]
+    Evidence(#[from] CanonicalError),
+}
+
+/// What one try came to.
+enum Try {
+    Done(Outcome<DisbursementId>),
+    Stale,
+    SlotTaken,
+}
+
+impl Disbursements {
+    /// Plans, signs and keeps a burn for the milestone: the transfer's amount unless another is
+    /// given.
+    ///
+    /// # Errors
+    /// [`DisburseError`].
+    pub async fn prepare(
+        &self,
+        milestone: MilestoneId,
+        amount: Option<Amount>,
+        call: &Call,
+    ) -> Result<Outcome<DisbursementId>, DisburseError> {
+        match self
+            .services
+            .asked_before(call.idempotency.as_ref())
+            .await?
+        {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(DisburseError::KeyMisused),
+        }
+        let mut last = Try::Stale;
+        for _ in 0..TRIES {
+            last = match self.try_prepare(milestone, amount, call).await {
+                Ok(Try::Done(outcome)) => return Ok(outcome),
+                Ok(again) => again,
+                Err(DisburseError::Store(StoreError::Conflict(Conflict::Retry))) => Try::Stale,
+                Err(error) => {
+                    self.report(milestone, call, &error);
+                    return Err(error);
+                }
+            };
+        }
+        Err(match last {
+            Try::SlotTaken => DisburseError::WalletBusy,
+            _ => StoreError::Conflict(Conflict::Stale).into(),
+        })
+    }
+
+    async fn try_prepare(
+        &self,
+        id: MilestoneId,
+        amount: Option<Amount>,
+        call: &Call,
+    ) -> Result<Try, DisburseError> {
+        let plan = self.plan(id, amount, call).await?;
+        let event = plan.event();
+        let memo = EventRecord::from(event).leaf_hash(event.occurred_at)?;
+        let burn = self.burner.prepare(&plan.order(memo)).await?;
+        self.keep(id, plan, burn, call).await
+    }
+
+    /// The plan, from what is committed now.
+    async fn plan(
+        &self,
+        id: MilestoneId,
+        amount: Option<Amount>,
+        call: &Call,
+    ) -> Result<DisbursementPlan, DisburseError> {
+        let (milestone, project) = self.milestone_and_project(id, call).await?;
+        check_version(&milestone, call)?;
+        let disbursement = DisbursementId(self.services.entropy.id());
+        let occasion = self.services.occasion(&call.caller);
+        Ok(milestone.plan_disbursement(&project, disbursement, amount, occasion)?)
+    }
+
+    async fn milestone_and_project(
+        &self,
+        id: MilestoneId,
+        call: &Call,
+    ) -> Result<(Milestone, Project), DisburseError> {
+        let milestone = self
+            .queries
+            .milestone(id)
+            .await?
+            .filter(|milestone| call.caller.sees(milestone.project_id))
+            .ok_or(DisburseError::NotFound)?;
+        let project = self
+            .queries
+            .project(milestone.project_id)
+            .await?
+            .ok_or(DisburseError::NotFound)?;
+        Ok((milestone, project))
+    }
+
+    /// Transaction 1: the rules again, on locked rows; then everything at once.
+    async fn keep(
+        &self,
+        id: MilestoneId,
+        plan: DisbursementPlan,
+        burn: PreparedBurn,
+        call: &Call,
+    ) -> Result<Try, DisburseError> {
+        let disbursement = plan.id();
+        let mut work = self.services.store.begin().await?;
+        match claim(work.as_mut(), call.idempotency.as_ref()).await? {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => {
+                return Ok(Try::Done(Outcome::AlreadyApplied(answered)));
+            }
+            Claimed::Misused => return Err(DisburseError::KeyMisused),
+        }
+        let project = work
+            .projects()
+            .lock(plan.project_id())
+            .await?
+            .ok_or(DisburseError::NotFound)?;
+        let milestone = work
+            .milestones()
+            .lock(id)
+            .await?
+            .ok_or(DisburseError::NotFound)?;
+        check_version(&milestone, call)?;
+        let change = match plan.prepare(milestone, project, burn) {
+            Ok(change) => change,
+            Err(PlanError::Stale) => return Ok(Try::Stale),
+            Err(PlanError::Refused(error)) => return Err(error.into()),
+        };
+        match work.record(&change).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict(Conflict::LedgerSlot)) => return Ok(Try::SlotTaken),
+            Err(StoreError::Conflict(Conflict::Stale)) => return Ok(Try::Stale),
+            Err(error) => return Err(error.into()),
+        }
+        bind(work.as_mut(), call.idempotency.as_ref(), disbursement.0).await?;
+        work.commit().await?;
+        Ok(Try::Done(Outcome::Done(disbursement)))
+    }
+
+    fn report(&self, milestone: MilestoneId, call: &Call, error: &DisburseError) {
+        if let DisburseError::Store(error) = error {
+            let context = json!({ "milestone_id": milestone.0, "actor": call.caller.actor.id,
+                "request_id": call.caller.origin.request_id });
+            let operation = Action::DisbursementPrepared.as_str();
+            self.services.report_store(operation, true, error, context);
+        }
+    }
+}
+
+fn check_version(milestone: &Milestone, call: &Call) -> Result<(), DisburseError> {
+    match call.expected_version {
+        Some(seen) if seen != milestone.version => Err(DisburseError::VersionMismatch {
+            current: milestone.version,
+        }),
+        _ => Ok(()),
+    }
+}

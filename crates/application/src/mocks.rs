@@ -1,0 +1,13 @@
+//! Mocks of every port, for tests of what stands on them.
+
+pub use crate::ports::burner::MockLedgerBurner;
+pub use crate::ports::clock::MockClock;
+pub use crate::ports::custody::{MockCustody, MockSealedWallets};
+pub use crate::ports::entropy::MockEntropy;
+pub use crate::ports::monitor::MockMonitor;
+pub use crate::ports::queries::MockQueries;
+pub use crate::ports::store::{
+    MockAuditLog, MockCredentialRepo, MockDisbursementRepo, MockIdempotencyRepo, MockMilestoneRepo,
+    MockProjectRepo, MockStore, MockUnitOfWork,
+};
+pub use crate::ports::wallets::MockWalletOpener;

@@ -1,0 +1,187 @@
+//! Opens projects, with the wallet whose tokens they burn.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use thiserror::Error;
+use tranche_domain::project::NewProject;
+use tranche_domain::text::ProjectName;
+use tranche_domain::{Action, Amount, Policy, Project, ProjectId, Write};
+
+use crate::call::{Call, Outcome};
+use crate::ports::burner::LedgerError;
+use crate::ports::custody::{Custody, CustodyError, SealedWallet, SecretSeed};
+use crate::ports::store::{Conflict, StoreError};
+use crate::ports::wallets::WalletOpener;
+use crate::services::{Claimed, Services, TRIES, bind, claim, may_retry};
+
+/// The wallet of a new project.
+#[derive(Clone, Debug)]
+pub enum NewWallet {
+    /// Its seed, to be sealed here.
+    Seed(SecretSeed),
+    /// An account whose key an external custodian holds.
+    Held {
+        /// The account.
+        account_id: String,
+        /// The custodian.
+        custody: String,
+    },
+    /// One that the ledger opens and funds with the NAV: the sandbox only.
+    Opened,
+}
+
+/// What opens a project.
+#[derive(Clone, Debug)]
+pub struct OpenProject {
+    /// Its name.
+    pub name: ProjectName,
+    /// Its value.
+    pub nav: Amount,
+    /// How many LP tokens share it.
+    pub lp_tokens_outstanding: Amount,
+    /// Its wallet.
+    pub wallet: NewWallet,
+    /// The rules for its milestones.
+    pub policy: Policy,
+}
+
+/// Why a project was not opened. Nothing changed.
+#[derive(Debug, Error)]
+pub enum OpenProjectError {
+    /// This ledger opens no wallets: the project must bring its own.
+    #[error("this ledger opens no wallets")]
+    WalletRequired,
+    /// The caller's key is for another project.
+    #[error("the key is for one project only")]
+    OutOfScope,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMisused,
+    /// The custodian did not take the wallet.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The ledger did not open a wallet.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The commands on projects.
+#[derive(Clone)]
+pub struct Projects {
+    services: Services,
+    custody: Arc<dyn Custody>,
+    opener: Option<Arc<dyn WalletOpener>>,
+}
+
+impl Projects {
+    /// Commands over these services; `opener` where the ledger opens wallets.
+    #[must_use]
+    pub fn new(
+        services: Services,
+        custody: Arc<dyn Custody>,
+        opener: Option<Arc<dyn WalletOpener>>,
+    ) -> Self {
+        Self {
+            services,
+            custody,
+            opener,
+        }
+    }
+
+    /// Opens a project; its wallet's seed is sealed before it is kept.
+    ///
+    /// # Errors
+    /// [`OpenProjectError`].
+    pub async fn open(
+        &self,
+        new: OpenProject,
+        call: &Call,
+    ) -> Result<Outcome<Project>, OpenProjectError> {
+        if call.caller.scope.is_some() {
+            return Err(OpenProjectError::OutOfScope);
+        }
+        match self
+            .services
+            .asked_before(call.idempotency.as_ref())
+            .await?
+        {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(OpenProjectError::KeyMisused),
+        }
+        let wallet = self.wallet(&new).await?;
+        let mut tries = 1;
+        loop {
+            match self.keep(&new, &wallet, call).await {
+                Err(OpenProjectError::Store(error)) if may_retry(&error) && tries < TRIES => {
+                    tries += 1;
+                }
+                Err(OpenProjectError::Store(error)) => {
+                    let context = json!({ "request_id": call.caller.origin.request_id });
+                    let action = Action::ProjectCreated;
+                    self.services
+                        .report_store(action.as_str(), false, &error, context);
+                    return Err(error.into());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn wallet(&self, new: &OpenProject) -> Result<SealedWallet, OpenProjectError> {
+        Ok(match &new.wallet {
+            NewWallet::Seed(seed) => self.custody.seal(seed)?,
+            NewWallet::Held {
+                account_id,
+                custody,
+            } => self.custody.adopt(account_id, custody)?,
+            NewWallet::Opened => {
+                let opener = self
+                    .opener
+                    .as_ref()
+                    .ok_or(OpenProjectError::WalletRequired)?;
+                self.custody.seal(&opener.open(new.nav).await?)?
+            }
+        })
+    }
+
+    async fn keep(
+        &self,
+        new: &OpenProject,
+        wallet: &SealedWallet,
+        call: &Call,
+    ) -> Result<Outcome<Project>, OpenProjectError> {
+        let mut work = self.services.store.begin().await?;
+        match claim(work.as_mut(), call.idempotency.as_ref()).await? {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(OpenProjectError::KeyMisused),
+        }
+        work.credentials().keep_wallet(wallet).await?;
+        let change = Project::open(
+            NewProject {
+                id: ProjectId(self.services.entropy.id()),
+                name: new.name.clone(),
+                nav: new.nav,
+                lp_tokens_outstanding: new.lp_tokens_outstanding,
+                wallet_account_id: wallet.account_id.clone(),
+                policy: new.policy,
+            },
+            &self.services.occasion(&call.caller),
+        );
+        work.record(&change).await?;
+        let project = change
+            .project()
+            .map(Write::value)
+            .cloned()
+            .ok_or(StoreError::Conflict(Conflict::Stale))?;
+        bind(work.as_mut(), call.idempotency.as_ref(), project.id.0).await?;
+        work.commit().await?;
+        self.services.outbox.notify_one();
+        Ok(Outcome::Done(project))
+    }
+}

@@ -1,0 +1,134 @@
+//! What every use case shares: the store, time, ids, and where failures are reported.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tranche_domain::{EventId, Occasion};
+
+use crate::call::Caller;
+use crate::idempotency::{Answered, Claim, IdempotencyKey};
+use crate::ports::clock::Clock;
+use crate::ports::entropy::Entropy;
+use crate::ports::monitor::{Incident, Monitor};
+use crate::ports::store::{Conflict, Store, StoreError, UnitOfWork};
+
+/// How often a unit of work is tried when the database asks to try again.
+pub(crate) const TRIES: usize = 5;
+
+/// Shared by every use case; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Units of work.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where failures are reported.
+    pub monitor: Arc<dyn Monitor>,
+    /// Rung when an event enters the outbox.
+    pub outbox: Arc<Notify>,
+}
+
+impl Services {
+    /// The occasion of an act that happens now.
+    #[must_use]
+    pub fn occasion(&self, caller: &Caller) -> Occasion {
+        Occasion {
+            by: caller.actor.clone(),
+            origin: caller.origin.clone(),
+            at: self.clock.now(),
+            event_id: EventId(self.entropy.id()),
+            salt: self.entropy.salt(),
+        }
+    }
+
+    /// What the key was used for before, so that nothing is signed or opened for a repeated call.
+    /// The claim that counts is made with the effect.
+    pub(crate) async fn asked_before(
+        &self,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Claimed, StoreError> {
+        if key.is_none() {
+            return Ok(Claimed::Ours);
+        }
+        let mut work = self.store.begin().await?;
+        claim(work.as_mut(), key).await
+    }
+
+    /// Reports a store failure that the caller cannot mend.
+    pub(crate) fn report_store(
+        &self,
+        operation: &'static str,
+        critical: bool,
+        error: &StoreError,
+        context: Value,
+    ) {
+        if !matches!(error, StoreError::Conflict(_)) {
+            self.monitor.report(Incident {
+                operation,
+                critical,
+                error: with_causes(error),
+                context,
+            });
+        }
+    }
+}
+
+/// An error with everything that caused it, in one line.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What a claim in a unit of work means for the use case.
+pub(crate) enum Claimed {
+    /// Go on.
+    Ours,
+    /// It was done before.
+    Before(Answered),
+    /// The key was used for something else.
+    Misused,
+}
+
+/// Claims the key, if the call has one.
+pub(crate) async fn claim(
+    work: &mut dyn UnitOfWork,
+    key: Option<&IdempotencyKey>,
+) -> Result<Claimed, StoreError> {
+    let Some(key) = key else {
+        return Ok(Claimed::Ours);
+    };
+    Ok(match work.idempotency().claim(key).await? {
+        Claim::New => Claimed::Ours,
+        Claim::Used(answered) => Claimed::Before(answered),
+        Claim::Misused => Claimed::Misused,
+    })
+}
+
+/// Names what the claimed key made, if the call has one.
+pub(crate) async fn bind(
+    work: &mut dyn UnitOfWork,
+    key: Option<&IdempotencyKey>,
+    made: uuid::Uuid,
+) -> Result<(), StoreError> {
+    match key {
+        Some(key) => work.idempotency().bind(key, made).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether the database only asks to try again.
+pub(crate) const fn may_retry(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict(Conflict::Retry))
+}

@@ -1,0 +1,25 @@
+//! The rules of the domain, tried exhaustively where the space is small and by property where it
+//! is not. Everything here is pure: a failure repeats with the input it prints.
+
+#[cfg(test)]
+mod books;
+#[cfg(test)]
+mod disbursing;
+#[cfg(test)]
+mod edits;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod journeys;
+#[cfg(test)]
+mod money;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod texts;
+#[cfg(test)]
+mod transitions;
+#[cfg(test)]
+mod verdict_table;
+#[cfg(test)]
+mod verdict_truth;
