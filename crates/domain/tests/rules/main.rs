@@ -23,3 +23,5 @@ mod transitions;
 mod verdict_table;
 #[cfg(test)]
 mod verdict_truth;
+#[cfg(test)]
+mod world;

@@ -161,31 +161,18 @@ impl Scene {
 
     /// From draft to `status` by the shortest way, each step by another person.
     pub fn forward(self, status: MilestoneStatus) -> Self {
-        let m = self.milestone.clone();
-        let submitted = || {
-            let change = m.submit(&act(MAKER, 2)).expect("a draft is submitted");
-            self.clone().after(&change)
-        };
-        let approved = || {
-            let scene = submitted();
-            let change = scene.milestone.clone().approve(&act(CHECKER, 3));
-            let scene = scene.after(&change.expect("a submitted milestone is approved"));
-            let change = scene.milestone.clone();
-            let change = change.record_transfer(transfer(500), &act(TREASURER, 4));
-            scene.after(&change.expect("an approved milestone takes a transfer"))
-        };
         match status {
             MilestoneStatus::Draft => self,
-            MilestoneStatus::Submitted => submitted(),
+            MilestoneStatus::Submitted => self.submitted(),
             MilestoneStatus::Rejected => {
-                let scene = submitted();
+                let scene = self.submitted();
                 let change = scene.milestone.clone().reject(reason(), &act(CHECKER, 3));
                 scene.after(&change.expect("a submitted milestone is rejected"))
             }
-            MilestoneStatus::Approved => approved(),
-            MilestoneStatus::Disbursing => approved().disbursing(1),
+            MilestoneStatus::Approved => self.approved(),
+            MilestoneStatus::Disbursing => self.approved().disbursing(1),
             MilestoneStatus::Disbursed => {
-                let scene = approved().disbursing(1);
+                let scene = self.approved().disbursing(1);
                 let open = scene.disbursement.clone().expect("a burn is in flight");
                 let (milestone, project) = (scene.milestone.clone(), scene.project.clone());
                 let change = open.settle(milestone, project, 110, &act(TREASURER, 6));
@@ -194,16 +181,25 @@ impl Scene {
         }
     }
 
+    fn submitted(self) -> Self {
+        let change = self.milestone.clone().submit(&act(MAKER, 2));
+        self.after(&change.expect("a draft is submitted"))
+    }
+
+    fn approved(self) -> Self {
+        let scene = self.submitted();
+        let change = scene.milestone.clone().approve(&act(CHECKER, 3));
+        let scene = scene.after(&change.expect("a submitted milestone is approved"));
+        let paid = scene.milestone.clone();
+        let change = paid.record_transfer(transfer(500), &act(TREASURER, 4));
+        scene.after(&change.expect("an approved milestone takes a transfer"))
+    }
+
     /// Plans and prepares the disbursement `n` of the transfer's amount.
     pub fn disbursing(self, n: u128) -> Self {
         let change = self
             .milestone
-            .plan_disbursement(
-                &self.project,
-                disbursement_id(n),
-                None,
-                act(TREASURER, 5),
-            )
+            .plan_disbursement(&self.project, disbursement_id(n), None, act(TREASURER, 5))
             .expect("the milestone is payable")
             .prepare(self.milestone.clone(), self.project.clone(), burn(41))
             .expect("nothing changed since the plan");

@@ -48,7 +48,11 @@ fn a_text_may_be_as_long_as_its_limit_and_no_longer() {
 fn an_empty_text_is_refused() {
     for (name, _, make) in every_text() {
         for text in ["", " ", "\n\t\r ", "\u{a0}\u{2003}"] {
-            assert_eq!(make(text.to_owned()), Err(TextError::Empty), "{name} {text:?}");
+            assert_eq!(
+                make(text.to_owned()),
+                Err(TextError::Empty),
+                "{name} {text:?}"
+            );
         }
     }
 }

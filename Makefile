@@ -1,0 +1,33 @@
+# Everything here is a short command or a script in scripts/; read those for the details.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench-critical clean
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the tests need and is missing (Debian; fast when all is there)
+	@bash scripts/setup.sh
+
+run: ## Build and start a demo on this machine: nothing else is needed
+	cargo build --locked --package tranche-api --bin tranche
+	target/debug/tranche demo
+
+test: setup ## Build and run every test, on a throwaway PostgreSQL
+	bash scripts/test.sh
+
+lint: ## Format, lints, banned crates, stray words
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	bash scripts/check-bans.sh
+	bash scripts/check-words.sh
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --locked check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed: its licence and source checks were left out"; \
+	fi
+
+bench-critical: ## Measure the critical path: disburse, settle, audit
+	bash scripts/bench-critical.sh
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,96 @@
+//! From the driver's errors to the port's: by SQLSTATE and constraint name, never by message text.
+//!
+//! | class | meaning for the caller |
+//! |---|---|
+//! | 40001, 40P01, 55P03 | deadlock, serialisation, lock timeout: try again |
+//! | 23505 | somebody was first; the constraint says with what |
+//! | 23xxx, 22xxx otherwise | a value that cannot be: an inconsistency |
+//! | everything else | the store did not do it: unavailable |
+
+use std::fmt;
+
+use sqlx::error::DatabaseError;
+use tranche_application::audit::record::CanonicalError;
+use tranche_application::ports::store::{Conflict, StoreError};
+
+/// What Postgres, or the way to it, made of a statement.
+pub(crate) fn failed(error: sqlx::Error) -> StoreError {
+    let known = match &error {
+        sqlx::Error::Database(refusal) => refused(refusal.as_ref()),
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::RowNotFound
+        | sqlx::Error::TypeNotFound { .. } => Some(StoreError::Inconsistent(error.to_string())),
+        _ => None,
+    };
+    known.unwrap_or_else(|| StoreError::Unavailable(Box::new(error)))
+}
+
+/// Whether the way to the server is gone, as opposed to the server refusing something.
+pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(refusal) => refusal
+            .code()
+            .is_some_and(|code| matches!(code.as_ref(), "57P01" | "57P02" | "25P03")),
+        _ => false,
+    }
+}
+
+/// Nothing was done, for a reason of this adapter's own.
+pub(crate) fn unavailable(why: impl Into<String>) -> StoreError {
+    StoreError::Unavailable(Box::new(Unavailable(why.into())))
+}
+
+/// An event whose leaf cannot be computed can never be proven, so it is not stored.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err takes"
+)]
+pub(crate) fn not_canonical(error: CanonicalError) -> StoreError {
+    StoreError::Inconsistent(error.to_string())
+}
+
+fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
+    let code = refusal.code()?;
+    match code.as_ref() {
+        "40001" | "40P01" | "55P03" => Some(StoreError::Conflict(Conflict::Retry)),
+        "23505" => Some(StoreError::Conflict(taken(refusal.constraint()?))),
+        "23502" | "23503" | "23514" | "23P01" => Some(StoreError::Inconsistent(format!(
+            "{} refuses the row by {} ({code})",
+            refusal.table().unwrap_or("the schema"),
+            refusal.constraint().unwrap_or("a constraint"),
+        ))),
+        data if data.starts_with("22") => Some(StoreError::Inconsistent(format!(
+            "a value is out of its range: {refusal} ({code})"
+        ))),
+        _ => None,
+    }
+}
+
+/// Which conflict a unique constraint stands for. Every other one is a version, an event or an
+/// open burn that somebody else made first.
+fn taken(constraint: &str) -> Conflict {
+    match constraint {
+        "milestones_number" => Conflict::MilestoneNumber,
+        "milestones_transfer_reference" => Conflict::TransferReference,
+        "disbursements_slot" | "disbursements_burn" => Conflict::LedgerSlot,
+        "wallets_pkey" | "projects_wallet" => Conflict::Wallet,
+        _ => Conflict::Stale,
+    }
+}
+
+/// The reason, for the log; the caller's answer never shows it.
+#[derive(Debug)]
+struct Unavailable(String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}

@@ -1,0 +1,18 @@
+//! The store contract on Postgres, and what only Postgres can be asked.
+
+#[cfg(test)]
+mod append_only;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod partitions;
+#[cfg(test)]
+mod subject;
+
+#[cfg(test)]
+use subject::fresh;
+
+#[cfg(test)]
+tranche_tests::store_contract!(fresh);

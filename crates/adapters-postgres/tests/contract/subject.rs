@@ -1,0 +1,204 @@
+//! A Postgres store on a database of its own.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection};
+use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::queries::Queries;
+use tranche_application::ports::store::Store;
+use tranche_tests::contract::{Refused, StoreUnderTest};
+use tranche_tests::support::postgres::Database;
+use uuid::Uuid;
+
+/// The store, and a superuser's way past it.
+pub struct Subject {
+    pub store: PostgresStore,
+    pub past: PgPool,
+    pub database: Database,
+}
+
+/// A store on an empty, migrated database.
+pub async fn fresh() -> Subject {
+    let database = Database::with_schema(&schema(), migrate)
+        .await
+        .expect("a throwaway database");
+    let store = connect(&database).await;
+    let past = PgPoolOptions::new()
+        .max_connections(2)
+        .connect(&database.url)
+        .await
+        .expect("a superuser connects");
+    Subject {
+        store,
+        past,
+        database,
+    }
+}
+
+/// Names the schema by its contents.
+fn schema() -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(include_bytes!("../../migrations/0001_store.sql"));
+    hasher.write(include_bytes!("../../migrations/0002_audit.sql"));
+    format!("{:016x}", hasher.finish())
+}
+
+async fn migrate(url: String) -> io::Result<()> {
+    let store = PostgresStore::connect(&url, PostgresConfig::default())
+        .await
+        .map_err(io::Error::other)?;
+    store.migrate().await.map_err(io::Error::other)?;
+    store.close().await;
+    Ok(())
+}
+
+pub async fn connect(database: &Database) -> PostgresStore {
+    PostgresStore::connect(&database.url, PostgresConfig::default())
+        .await
+        .expect("the server answers")
+}
+
+impl Subject {
+    /// What the database says to a statement in a session of its own, rules in force or not.
+    async fn say(&self, before: &str, sql: &str) -> Result<u64, Refused> {
+        let mut session = PgConnection::connect(&self.database.url)
+            .await
+            .expect("a superuser connects");
+        sqlx::raw_sql(AssertSqlSafe(before))
+            .execute(&mut session)
+            .await
+            .expect("the rules are set");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut session)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(|refused| refused.to_string())
+    }
+
+    /// One value, past the store.
+    pub async fn value(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&self.past)
+            .await
+            .expect("a count")
+    }
+
+    /// Every table that belongs to the audit log.
+    pub async fn partitions(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "SELECT relid::regclass::text FROM pg_partition_tree('audit_events') ORDER BY 1",
+        )
+        .fetch_all(&self.past)
+        .await
+        .expect("the partitions")
+    }
+}
+
+const WITHOUT_RULES: &str = "SET session_replication_role = replica;
+    DO $$
+    DECLARE
+        rule record;
+    BEGIN
+        FOR rule IN SELECT conrelid::regclass AS owner, conname FROM pg_constraint
+            WHERE contype = 'c' AND connamespace = 'public'::regnamespace AND conislocal
+                AND conrelid::regclass::text NOT LIKE 'audit_events_%'
+        LOOP
+            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', rule.owner, rule.conname);
+        END LOOP;
+    END
+    $$";
+
+#[async_trait]
+impl StoreUnderTest for Subject {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+
+    fn queries(&self) -> Arc<dyn Queries> {
+        Arc::new(self.store.clone())
+    }
+
+    fn wallets(&self) -> Arc<dyn SealedWallets> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn second_store(&self) -> Arc<dyn Store> {
+        Arc::new(connect(&self.database).await)
+    }
+
+    async fn execute(&self, sql: &str) -> Result<u64, Refused> {
+        self.say("", sql).await
+    }
+
+    async fn force(&self, sql: &str) -> Result<u64, Refused> {
+        self.say(WITHOUT_RULES, sql).await
+    }
+
+    async fn count(&self, from: &str) -> i64 {
+        self.value(&format!("SELECT count(*) FROM {from}")).await
+    }
+
+    async fn pending_leaf(&self, event: Uuid) -> Option<Vec<u8>> {
+        sqlx::query_scalar("SELECT leaf_hash FROM audit_pending WHERE event_id = $1")
+            .bind(event)
+            .fetch_optional(&self.past)
+            .await
+            .expect("a leaf or none")
+    }
+
+    async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)> {
+        sqlx::query_as(
+            "SELECT version, event_id FROM milestone_evidence WHERE milestone_id = $1
+             ORDER BY version",
+        )
+        .bind(milestone)
+        .fetch_all(&self.past)
+        .await
+        .expect("the evidence")
+    }
+
+    async fn break_audit_log(&self) {
+        self.execute(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'the audit log is broken'; END $$;
+             CREATE TRIGGER broken BEFORE INSERT ON audit_events
+                 FOR EACH ROW EXECUTE FUNCTION broken()",
+        )
+        .await
+        .expect("the log breaks");
+    }
+
+    async fn heal_audit_log(&self) {
+        self.execute("DROP FUNCTION broken CASCADE")
+            .await
+            .expect("the log heals");
+    }
+
+    fn other_ways_to_alter(&self, table: &str, id: Uuid) -> Vec<String> {
+        let (key, unique, column) = match table {
+            "milestone_evidence" => ("milestone_id", "milestone_id, version", "event_id"),
+            _ => ("id", "severity, id", "salt"),
+        };
+        vec![
+            format!("TRUNCATE {table}"),
+            format!("TRUNCATE {table} CASCADE"),
+            format!(
+                "INSERT INTO {table} SELECT * FROM {table} WHERE {key} = '{id}'
+                 ON CONFLICT ({unique}) DO UPDATE SET {column} = EXCLUDED.{column}"
+            ),
+            format!(
+                "MERGE INTO {table} old USING (SELECT '{id}'::uuid AS id) gone
+                 ON old.{key} = gone.id WHEN MATCHED THEN DELETE"
+            ),
+            format!(
+                "WITH gone AS (DELETE FROM {table} WHERE {key} = '{id}' RETURNING *)
+                 SELECT count(*) FROM gone"
+            ),
+        ]
+    }
+}

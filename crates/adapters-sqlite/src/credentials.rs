@@ -1,0 +1,144 @@
+//! Wallets and API keys: written inside a unit of work, read outside.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use tranche_application::keys::ApiKey;
+use tranche_application::ports::custody::{SealedWallet, SealedWallets};
+use tranche_application::ports::store::{Conflict, CredentialRepo, StoreError};
+use tranche_domain::{ProjectId, Role};
+
+use crate::SqliteStore;
+use crate::errors::{failed, is_taken};
+use crate::rows::{Row, micros};
+use crate::unit_of_work::SqliteUnitOfWork;
+
+#[async_trait]
+impl CredentialRepo for SqliteUnitOfWork {
+    async fn keep_wallet(&mut self, wallet: &SealedWallet) -> Result<(), StoreError> {
+        let kept = sqlx::query(
+            "INSERT INTO wallets (account_id, custody, key_id, sealed_seed) VALUES (?, ?, ?, ?)",
+        )
+        .bind(&wallet.account_id)
+        .bind(&wallet.custody)
+        .bind(&wallet.key_id)
+        .bind(&wallet.sealed_seed)
+        .execute(self.connection()?)
+        .await;
+        match kept {
+            Ok(_) => {
+                self.done();
+                Ok(())
+            }
+            Err(error) if is_taken(&error) => Err(StoreError::Conflict(Conflict::Wallet)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
+        let roles: Vec<&str> = key.roles.iter().map(|role| role.as_str()).collect();
+        sqlx::query(
+            "INSERT INTO api_keys (id, subject, roles, project_id, hash, rate_limit, created_at, \
+             revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&key.id)
+        .bind(&key.subject)
+        .bind(roles.join(","))
+        .bind(key.project_id.map(|id| id.to_string()))
+        .bind(key.hash.to_vec())
+        .bind(&key.rate_limit)
+        .bind(micros(key.created_at))
+        .bind(key.revoked_at.map(micros))
+        .execute(self.connection()?)
+        .await
+        .map_err(failed)?;
+        self.done();
+        Ok(())
+    }
+
+    async fn revoke_key(&mut self, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        let revoked =
+            sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
+                .bind(micros(at))
+                .bind(id)
+                .execute(self.connection()?)
+                .await
+                .map_err(failed)?;
+        self.done();
+        Ok(revoked.rows_affected() == 1)
+    }
+}
+
+#[async_trait]
+impl SealedWallets for SqliteStore {
+    async fn sealed_wallet(&self, account_id: &str) -> Result<Option<SealedWallet>, StoreError> {
+        let row: Option<WalletRow> = sqlx::query_as("SELECT * FROM wallets WHERE account_id = ?")
+            .bind(account_id)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed)?;
+        Ok(row.map(|row| SealedWallet {
+            account_id: row.account_id,
+            custody: row.custody,
+            key_id: row.key_id,
+            sealed_seed: row.sealed_seed,
+        }))
+    }
+}
+
+#[derive(FromRow)]
+struct WalletRow {
+    account_id: String,
+    custody: String,
+    key_id: String,
+    sealed_seed: Vec<u8>,
+}
+
+#[derive(FromRow)]
+pub(crate) struct KeyRow {
+    id: String,
+    subject: String,
+    roles: String,
+    project_id: Option<String>,
+    hash: Vec<u8>,
+    rate_limit: Option<String>,
+    created_at: i64,
+    revoked_at: Option<i64>,
+}
+
+impl TryFrom<KeyRow> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        let at = Row {
+            table: "api_keys",
+            id: &row.id,
+        };
+        let roles = row
+            .roles
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(|name| {
+                Role::named(name).ok_or_else(|| at.wrong(format!("roles: there is no {name:?}")))
+            })
+            .collect::<Result<_, _>>()?;
+        let project_id = match row.project_id {
+            Some(id) => Some(ProjectId(at.uuid("project_id", &id)?)),
+            None => None,
+        };
+        let revoked_at = match row.revoked_at {
+            Some(micros) => Some(at.time("revoked_at", micros)?),
+            None => None,
+        };
+        Ok(Self {
+            roles,
+            project_id,
+            hash: at.bytes("hash", &row.hash)?,
+            rate_limit: row.rate_limit,
+            created_at: at.time("created_at", row.created_at)?,
+            revoked_at,
+            subject: row.subject,
+            id: row.id.clone(),
+        })
+    }
+}

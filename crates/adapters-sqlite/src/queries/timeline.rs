@@ -1,0 +1,57 @@
+//! What happened to a project or a milestone, from log and outbox alike.
+
+use sqlx::SqlitePool;
+use tranche_application::audit::record::LoggedEvent;
+use tranche_application::ports::queries::{Page, Timeline};
+use tranche_application::ports::store::StoreError;
+
+use super::all;
+use crate::rows::event::EventRow;
+
+/// The newest of both tables, each cut by its own index first. One statement, so that an event on
+/// its way from one to the other is seen once.
+macro_rules! select_timeline {
+    ($owner:literal) => {
+        concat!(
+            "SELECT * FROM ( \
+                 SELECT id, milestone_id, project_id, occurred_at, recorded_at, severity, action, \
+                     actor_id, actor_role, resource_type, resource_id, previous_status, \
+                     new_status, changes, metadata, details, ip_address, user_agent, request_id, \
+                     salt \
+                 FROM audit_events WHERE ",
+            $owner,
+            " = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
+             UNION ALL SELECT * FROM ( \
+                 SELECT id, milestone_id, project_id, occurred_at, NULL, severity, action, \
+                     actor_id, actor_role, resource_type, resource_id, previous_status, \
+                     new_status, changes, metadata, details, ip_address, user_agent, request_id, \
+                     salt \
+                 FROM audit_outbox WHERE ",
+            $owner,
+            " = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
+             ORDER BY id DESC LIMIT ?3"
+        )
+    };
+}
+
+/// Sorts after every UUID in its text form.
+const AFTER_ALL: &str = "~";
+
+pub(super) async fn timeline(
+    pool: &SqlitePool,
+    of: Timeline,
+    page: Page,
+) -> Result<Vec<LoggedEvent>, StoreError> {
+    let (statement, owner) = match of {
+        Timeline::Project(id) => (select_timeline!("project_id"), id.to_string()),
+        Timeline::Milestone(id) => (select_timeline!("milestone_id"), id.to_string()),
+    };
+    let after = page
+        .after
+        .map_or_else(|| AFTER_ALL.to_owned(), |id| id.to_string());
+    let rows = sqlx::query_as::<_, EventRow>(statement)
+        .bind(owner)
+        .bind(after)
+        .bind(page.limit);
+    all(rows.fetch_all(pool).await)
+}

@@ -1,0 +1,189 @@
+//! A disbursement's row.
+
+use sqlx::FromRow;
+use tranche_application::ports::store::StoreError;
+use tranche_domain::{
+    Actor, BurnId, Disbursement, DisbursementId, DisbursementState, Failure, LedgerSlot,
+    MilestoneId, Origin, PreparedBurn, ProjectId, Role,
+};
+
+use super::{Row, micros};
+
+#[derive(FromRow)]
+pub(crate) struct DisbursementRow {
+    pub id: String,
+    pub project_id: String,
+    pub milestone_id: String,
+    pub amount: i64,
+    pub wallet_account_id: String,
+    pub ordered_by_id: String,
+    pub ordered_by_role: String,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+    pub request_id: Option<String>,
+    pub prepared_at: i64,
+    pub burn_id: String,
+    pub envelope: Vec<u8>,
+    pub memo: Vec<u8>,
+    pub network: String,
+    pub sequence_account: String,
+    pub sequence: i64,
+    pub valid_until: i64,
+    pub signed_at_ledger: i64,
+    #[sqlx(flatten)]
+    pub standing: Standing,
+    pub attempts: i64,
+    pub version: i64,
+}
+
+/// The columns of its state.
+#[derive(Default, FromRow)]
+pub(crate) struct Standing {
+    pub state: String,
+    pub operator_reason: Option<String>,
+    pub settled_at: Option<i64>,
+    pub settled_ledger: Option<i64>,
+    pub failed_at: Option<i64>,
+    pub failure_code: Option<String>,
+    pub failure_detail: Option<String>,
+}
+
+impl From<&DisbursementState> for Standing {
+    fn from(state: &DisbursementState) -> Self {
+        let mut row = Self {
+            state: state.as_str().to_owned(),
+            ..Self::default()
+        };
+        match state {
+            DisbursementState::Prepared | DisbursementState::Submitted => {}
+            DisbursementState::NeedsOperator { reason } => {
+                row.operator_reason = Some(reason.clone());
+            }
+            DisbursementState::Settled { at, ledger } => {
+                row.settled_at = Some(micros(*at));
+                row.settled_ledger = Some(i64::from(*ledger));
+            }
+            DisbursementState::Failed { at, failure } => {
+                row.failed_at = Some(micros(*at));
+                row.failure_code = Some(failure.code.clone());
+                row.failure_detail = Some(failure.detail.clone());
+            }
+        }
+        row
+    }
+}
+
+impl From<&Disbursement> for DisbursementRow {
+    fn from(disbursement: &Disbursement) -> Self {
+        let burn = &disbursement.burn;
+        let origin = &disbursement.origin;
+        Self {
+            id: disbursement.id.to_string(),
+            project_id: disbursement.project_id.to_string(),
+            milestone_id: disbursement.milestone_id.to_string(),
+            amount: disbursement.amount.stroops(),
+            wallet_account_id: disbursement.wallet_account_id.clone(),
+            ordered_by_id: disbursement.ordered_by.id.clone(),
+            ordered_by_role: disbursement.ordered_by.role.as_str().to_owned(),
+            ip_address: origin.ip_address.map(|address| address.to_string()),
+            user_agent: origin.user_agent.clone(),
+            request_id: origin.request_id.clone(),
+            prepared_at: micros(disbursement.prepared_at),
+            burn_id: burn.id.0.clone(),
+            envelope: burn.envelope.clone(),
+            memo: burn.memo.to_vec(),
+            network: burn.slot.network.clone(),
+            sequence_account: burn.slot.account.clone(),
+            sequence: burn.slot.sequence,
+            valid_until: micros(burn.valid_until),
+            signed_at_ledger: i64::from(burn.signed_at_ledger),
+            standing: Standing::from(&disbursement.state),
+            attempts: disbursement.attempts,
+            version: disbursement.version,
+        }
+    }
+}
+
+impl TryFrom<DisbursementRow> for Disbursement {
+    type Error = StoreError;
+
+    fn try_from(row: DisbursementRow) -> Result<Self, StoreError> {
+        let at = Row {
+            table: "disbursements",
+            id: &row.id,
+        };
+        let role = Role::named(&row.ordered_by_role).ok_or_else(|| {
+            at.wrong(format!(
+                "ordered_by_role: there is no {:?}",
+                row.ordered_by_role
+            ))
+        })?;
+        if row.version < 1 || row.attempts < 0 {
+            return Err(at.wrong("version or attempts out of range"));
+        }
+        let ip_address = row.ip_address.map(|text| text.parse()).transpose();
+        Ok(Self {
+            id: DisbursementId(at.uuid("id", &row.id)?),
+            project_id: ProjectId(at.uuid("project_id", &row.project_id)?),
+            milestone_id: MilestoneId(at.uuid("milestone_id", &row.milestone_id)?),
+            amount: at.amount("amount", row.amount)?,
+            wallet_account_id: row.wallet_account_id,
+            ordered_by: Actor {
+                id: row.ordered_by_id,
+                role,
+            },
+            origin: Origin {
+                ip_address: at.parsed("ip_address", ip_address)?,
+                user_agent: row.user_agent,
+                request_id: row.request_id,
+            },
+            prepared_at: at.time("prepared_at", row.prepared_at)?,
+            burn: PreparedBurn {
+                id: BurnId(row.burn_id),
+                envelope: row.envelope,
+                memo: at.bytes("memo", &row.memo)?,
+                slot: LedgerSlot {
+                    network: row.network,
+                    account: row.sequence_account,
+                    sequence: row.sequence,
+                },
+                valid_until: at.time("valid_until", row.valid_until)?,
+                signed_at_ledger: at
+                    .parsed("signed_at_ledger", u32::try_from(row.signed_at_ledger))?,
+            },
+            state: state(at, row.standing)?,
+            attempts: row.attempts,
+            version: row.version,
+        })
+    }
+}
+
+fn state(at: Row<'_>, row: Standing) -> Result<DisbursementState, StoreError> {
+    match (
+        &*row.state,
+        row.operator_reason,
+        (row.settled_at, row.settled_ledger),
+        (row.failed_at, row.failure_code, row.failure_detail),
+    ) {
+        ("prepared", None, (None, None), (None, None, None)) => Ok(DisbursementState::Prepared),
+        ("submitted", None, (None, None), (None, None, None)) => Ok(DisbursementState::Submitted),
+        ("needs_operator", Some(reason), (None, None), (None, None, None)) => {
+            Ok(DisbursementState::NeedsOperator { reason })
+        }
+        ("settled", None, (Some(settled_at), Some(ledger)), (None, None, None)) => {
+            Ok(DisbursementState::Settled {
+                at: at.time("settled_at", settled_at)?,
+                ledger: at.parsed("settled_ledger", u32::try_from(ledger))?,
+            })
+        }
+        ("failed", None, (None, None), (Some(failed_at), Some(code), Some(detail))) => {
+            Ok(DisbursementState::Failed {
+                at: at.time("failed_at", failed_at)?,
+                failure: Failure { code, detail },
+            })
+        }
+        (state, ..) => Err(at.wrong(format!(
+            "its columns are not those of a {state} disbursement"
+        ))),
+    }
+}

@@ -1,0 +1,145 @@
+//! The rules of the store, on SQLite files in a throwaway folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, SqlitePool};
+use tempfile::TempDir;
+use tranche_adapters_sqlite::SqliteStore;
+use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::queries::Queries;
+use tranche_application::ports::store::Store;
+use tranche_tests::contract::{Refused, StoreUnderTest};
+use uuid::Uuid;
+
+/// A migrated store on a file of its own, and two doors past it.
+struct Subject {
+    store: SqliteStore,
+    /// A connection as any other program opens one, with foreign keys as the schema means them.
+    owner: SqlitePool,
+    /// As many rules off as SQLite lets its owner turn off.
+    forger: SqlitePool,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+async fn fresh() -> Subject {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("data").join("tranche.db");
+    let store = open(&file).await;
+    store.migrate().await.expect("the schema is made");
+    let options = SqliteConnectOptions::new().filename(&file);
+    let one = || SqlitePoolOptions::new().max_connections(1);
+    let owner = one().connect_with(options.clone()).await;
+    let forger = one()
+        .connect_with(
+            options
+                .foreign_keys(false)
+                .pragma("ignore_check_constraints", "ON"),
+        )
+        .await;
+    Subject {
+        store,
+        owner: owner.expect("it opens"),
+        forger: forger.expect("it opens"),
+        file,
+        _folder: folder,
+    }
+}
+
+async fn open(file: &std::path::Path) -> SqliteStore {
+    SqliteStore::open(file.to_str().expect("a plain path"))
+        .await
+        .expect("the store opens")
+}
+
+async fn execute(pool: &SqlitePool, sql: &str) -> Result<u64, Refused> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(|error| error.to_string())
+}
+
+#[async_trait]
+impl StoreUnderTest for Subject {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+
+    fn queries(&self) -> Arc<dyn Queries> {
+        Arc::new(self.store.clone())
+    }
+
+    fn wallets(&self) -> Arc<dyn SealedWallets> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn second_store(&self) -> Arc<dyn Store> {
+        Arc::new(open(&self.file).await)
+    }
+
+    async fn execute(&self, sql: &str) -> Result<u64, Refused> {
+        execute(&self.owner, sql).await
+    }
+
+    async fn force(&self, sql: &str) -> Result<u64, Refused> {
+        execute(&self.forger, sql).await
+    }
+
+    async fn count(&self, from: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {from}")))
+            .fetch_one(&self.owner)
+            .await
+            .expect("it counts")
+    }
+
+    async fn pending_leaf(&self, event: Uuid) -> Option<Vec<u8>> {
+        sqlx::query_scalar("SELECT leaf FROM audit_pending WHERE event_id = ?")
+            .bind(event.to_string())
+            .fetch_optional(&self.owner)
+            .await
+            .expect("it reads")
+    }
+
+    async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT version, event_id FROM milestone_evidence WHERE milestone_id = ? \
+             ORDER BY version",
+        )
+        .bind(milestone.to_string())
+        .fetch_all(&self.owner)
+        .await
+        .expect("it reads");
+        rows.into_iter()
+            .map(|(version, event)| (version, event.parse().expect("a UUID")))
+            .collect()
+    }
+
+    async fn break_audit_log(&self) {
+        let broken = "CREATE TRIGGER broken BEFORE INSERT ON audit_events \
+                      BEGIN SELECT RAISE(ABORT, 'the audit log is broken'); END";
+        self.execute(broken).await.expect("it breaks");
+    }
+
+    async fn heal_audit_log(&self) {
+        self.execute("DROP TRIGGER broken").await.expect("it heals");
+    }
+
+    fn other_ways_to_alter(&self, table: &str, id: Uuid) -> Vec<String> {
+        let key = match table {
+            "milestone_evidence" => "milestone_id",
+            _ => "id",
+        };
+        vec![
+            format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table} WHERE {key} = '{id}'"),
+            format!("REPLACE INTO {table} SELECT * FROM {table}"),
+            format!("UPDATE OR IGNORE {table} SET {key} = {key}"),
+            format!("UPDATE OR REPLACE {table} SET {key} = {key} WHERE {key} = '{id}'"),
+        ]
+    }
+}
+
+tranche_tests::store_contract!(fresh);

@@ -1,0 +1,64 @@
+//! Answers: views as JSON with their ETag, and a repeated call's first answer again.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use tranche_application::idempotency::{Answered, IdempotencyKey};
+
+use crate::problem::Problem;
+use crate::state::App;
+
+/// A JSON answer; a view with a `version` gets it as its ETag.
+pub fn json(status: StatusCode, view: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_string(view).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        Problem::internal()
+    })?;
+    Ok(raw(status, body))
+}
+
+fn raw(status: StatusCode, body: String) -> Response {
+    let etag = serde_json::from_str::<Value>(&body)
+        .ok()
+        .and_then(|view| view.get("version").and_then(Value::as_i64))
+        .and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok());
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (status, kind, body).into_response();
+    if let Some(etag) = etag {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// Gives an answer and keeps it, so that the same call gets the same answer again. The effect is
+/// committed already: failing to keep the answer is logged, and the key still knows what it made.
+pub async fn keep(
+    app: &App,
+    key: Option<&IdempotencyKey>,
+    status: StatusCode,
+    view: &impl Serialize,
+) -> Result<Response, Problem> {
+    let body = serde_json::to_string(view).map_err(|_| Problem::internal())?;
+    if let Some(key) = key {
+        let kept = async {
+            let mut work = app.services.store.begin().await?;
+            work.idempotency().keep_answer(key, status.as_u16(), &body).await?;
+            work.commit().await
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "an answer was not kept");
+        }
+    }
+    Ok(raw(status, body))
+}
+
+/// The first answer to a repeated call, if it was kept.
+pub fn again(answered: &Answered) -> Option<Response> {
+    let (status, body) = answered.answer.as_ref()?;
+    let mut response = raw(StatusCode::from_u16(*status).ok()?, body.clone());
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    Some(response)
+}

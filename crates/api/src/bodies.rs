@@ -1,0 +1,117 @@
+//! What callers send, as the API reference shows it and as our own client sends it. Reading is
+//! stricter and names every flaw: [`crate::form`].
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Opens a project.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenProjectBody {
+    /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Net asset value: a decimal string, more than zero.
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$", example = "5000000.0000000")]
+    pub nav: String,
+    /// A decimal string; with none outstanding nothing can be disbursed.
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$", example = "1000000.0000000")]
+    pub lp_tokens_outstanding: String,
+    /// The wallet whose tokens are burned. Without one, the sandbox ledger opens one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<WalletBody>,
+    /// Whoever submitted may not approve, whoever approved may not disburse; true if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maker_checker: Option<bool>,
+    /// `exact_transfer` (if absent) or `any_amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burn_policy: Option<String>,
+}
+
+/// A wallet: its seed, or an account whose key a custodian holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WalletBody {
+    /// `S…`; sealed at once and never shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(write_only)]
+    pub secret_seed: Option<String>,
+    /// `G…`, with `custody`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The custodian's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custody: Option<String>,
+}
+
+/// Drafts a milestone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateMilestoneBody {
+    /// Its place in the project, unique there.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub number: i32,
+    /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: String,
+    /// At most 5,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 5000)]
+    pub description: Option<String>,
+    /// A decimal string, more than zero.
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$", example = "1250000.0000000")]
+    pub target_amount: String,
+}
+
+/// Edits a draft; what is absent stays.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EditMilestoneBody {
+    /// 1 to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: Option<String>,
+    /// At most 5,000 characters, or null for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 5000)]
+    pub description: Option<String>,
+    /// A decimal string, more than zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$")]
+    pub target_amount: Option<String>,
+}
+
+/// Turns a milestone down.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RejectBody {
+    /// 1 to 2,000 characters.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub reason: String,
+}
+
+/// Records a bank transfer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BankTransferBody {
+    /// The bank's reference, used once in a project; 1 to 140 characters.
+    #[schema(min_length = 1, max_length = 140)]
+    pub reference: String,
+    /// A decimal string, more than zero.
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$")]
+    pub amount: String,
+    /// The day of the transfer, not before 2000 and not in the future.
+    #[schema(format = Date, example = "2026-11-20")]
+    pub date: String,
+    /// At most 2,000 characters; those of a former recording stay if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2000)]
+    pub notes: Option<String>,
+}
+
+/// Orders a disbursement.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct DisburseBody {
+    /// A decimal string; the recorded transfer's amount if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^\d+(\.\d{1,7})?$")]
+    pub amount: Option<String>,
+}
+
+/// A command that needs no more than its address: `{}` or nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EmptyBody {}

@@ -1,0 +1,357 @@
+//! Configuration: flags, then `TRANCHE_*` in the environment, then a TOML file, then defaults.
+//!
+//! A mistake stops the start with one readable line that names the setting.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+use serde::Deserialize;
+use thiserror::Error;
+use tranche_adapters_stellar::Asset;
+
+/// A setting that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be used: {why}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A value that is not one.
+    #[error("{setting}: {why}")]
+    Value {
+        /// The setting's environment name.
+        setting: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Settings as they are given; what is absent has a default.
+#[derive(Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// A TOML file with these settings, by their long names with underscores
+    #[arg(long, env = "TRANCHE_CONFIG", global = true, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Where the service listens [default: 127.0.0.1:8080]; port 0 picks a free one
+    #[arg(long, env = "TRANCHE_LISTEN", global = true, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// `sqlite://FILE` or `postgres://…` [default: tranche.db in the data folder]
+    #[arg(long, env = "TRANCHE_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// `sandbox` (in this process) or `stellar` [default: sandbox]
+    #[arg(long, env = "TRANCHE_LEDGER", global = true)]
+    ledger: Option<String>,
+    /// The Stellar RPC endpoint, with the ledger `stellar`
+    #[arg(long, env = "TRANCHE_STELLAR_RPC_URL", global = true, value_name = "URL")]
+    stellar_rpc_url: Option<String>,
+    /// The network's passphrase, with the ledger `stellar`
+    #[arg(long, env = "TRANCHE_STELLAR_NETWORK_PASSPHRASE", global = true, value_name = "TEXT")]
+    stellar_network_passphrase: Option<String>,
+    /// The asset that is burned, with the ledger `stellar`
+    #[arg(long, env = "TRANCHE_ASSET", global = true, value_name = "CODE:ISSUER")]
+    asset: Option<String>,
+    /// How long a signed burn stays valid, in seconds of ledger time, 30 to 3600 [default: 180]
+    #[arg(long, env = "TRANCHE_BURN_TTL_SECONDS", global = true, value_name = "SECONDS")]
+    burn_ttl_seconds: Option<u64>,
+    /// Where the sandbox ledger listens [default: 127.0.0.1:0]
+    #[arg(long, env = "TRANCHE_SANDBOX_LISTEN", global = true, value_name = "HOST:PORT")]
+    sandbox_listen: Option<String>,
+    /// How often the sandbox closes a ledger, in milliseconds [default: 1000]
+    #[arg(long, env = "TRANCHE_SANDBOX_LEDGER_MS", global = true, value_name = "MS")]
+    sandbox_ledger_ms: Option<u64>,
+    /// Where the service keeps its files [default: tranche-data]
+    #[arg(long, env = "TRANCHE_DATA_DIR", global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// 64 hex digits that seal the wallets' seeds; made and kept in the data folder for the
+    /// embedded default, required otherwise
+    #[arg(long, env = "TRANCHE_MASTER_KEY", global = true, value_name = "HEX", hide_env_values = true)]
+    master_key: Option<SecretString>,
+    /// An OIDC issuer whose tokens are accepted too
+    #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
+    oidc_issuer: Option<String>,
+    /// The audience that its tokens must have
+    #[arg(long, env = "TRANCHE_OIDC_AUDIENCE", global = true, value_name = "TEXT")]
+    oidc_audience: Option<String>,
+    /// Its key set, where it is not discovered from the issuer
+    #[arg(long, env = "TRANCHE_OIDC_JWKS_URL", global = true, value_name = "URL")]
+    oidc_jwks_url: Option<String>,
+    /// The claim that holds the roles [default: tranche_roles]
+    #[arg(long, env = "TRANCHE_OIDC_ROLES_CLAIM", global = true, value_name = "NAME")]
+    oidc_roles_claim: Option<String>,
+    /// Where incidents are reported too
+    #[arg(long, env = "TRANCHE_SENTRY_DSN", global = true, value_name = "DSN", hide_env_values = true)]
+    sentry_dsn: Option<String>,
+    /// What is logged, such as `info` or `tranche_api=debug` [default: info]
+    #[arg(long, env = "TRANCHE_LOG", global = true, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL.
+    Postgres(String),
+}
+
+/// Which ledger.
+#[derive(Clone, Debug)]
+pub enum Ledger {
+    /// The sandbox, in this process.
+    Sandbox {
+        /// Where it listens.
+        listen: SocketAddr,
+        /// How often it closes a ledger.
+        interval: Duration,
+    },
+    /// A Stellar RPC endpoint.
+    Stellar {
+        /// The endpoint.
+        rpc_url: String,
+        /// The network.
+        passphrase: String,
+        /// What is burned.
+        asset: Asset,
+    },
+}
+
+/// An OIDC issuer.
+#[derive(Clone, Debug)]
+pub struct OidcSettings {
+    /// Who issues the tokens.
+    pub issuer: String,
+    /// For whom.
+    pub audience: String,
+    /// Its key set, or discovered.
+    pub jwks_url: Option<String>,
+    /// The claim that holds the roles.
+    pub roles_claim: String,
+}
+
+/// The configuration in force. Holds secrets, so it cannot be printed but by [`Config::describe`].
+#[derive(Clone)]
+pub struct Config {
+    /// Where the service listens.
+    pub listen: SocketAddr,
+    /// Which database.
+    pub database: Database,
+    /// Which ledger.
+    pub ledger: Ledger,
+    /// How long a signed burn stays valid, by the ledger's clock.
+    pub burn_ttl: Duration,
+    /// Where the service keeps its files.
+    pub data_dir: PathBuf,
+    /// The master key as given.
+    pub master_key: Option<SecretString>,
+    /// An OIDC issuer.
+    pub oidc: Option<OidcSettings>,
+    /// Where incidents are reported too.
+    pub sentry_dsn: Option<String>,
+    /// What is logged.
+    pub log: String,
+}
+
+fn value(setting: &'static str, why: impl Into<String>) -> ConfigError {
+    ConfigError::Value { setting, why: why.into() }
+}
+
+impl Settings {
+    /// The configuration in force.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn resolve(mut self) -> Result<Config, ConfigError> {
+        if let Some(path) = self.config.take() {
+            let file = from_file(&path)?;
+            self.fill_from(file);
+        }
+        let data_dir = self.data_dir.take().unwrap_or_else(|| PathBuf::from("tranche-data"));
+        let ledger = self.ledger()?;
+        let burn_ttl = self.burn_ttl_seconds.unwrap_or(180);
+        if !(30..=3600).contains(&burn_ttl) {
+            return Err(value("TRANCHE_BURN_TTL_SECONDS", "must be from 30 to 3600"));
+        }
+        Ok(Config {
+            listen: address("TRANCHE_LISTEN", self.listen.as_deref(), "127.0.0.1:8080")?,
+            database: database(self.database_url.as_deref(), &data_dir)?,
+            ledger,
+            burn_ttl: Duration::from_secs(burn_ttl),
+            data_dir,
+            master_key: self.master_key.take(),
+            oidc: self.oidc()?,
+            sentry_dsn: self.sentry_dsn,
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+
+    fn fill_from(&mut self, file: Self) {
+        macro_rules! fill { ($($field:ident)*) => { $(
+            if self.$field.is_none() { self.$field = file.$field; }
+        )* } }
+        fill!(listen database_url ledger stellar_rpc_url stellar_network_passphrase asset
+            burn_ttl_seconds sandbox_listen sandbox_ledger_ms data_dir master_key oidc_issuer
+            oidc_audience oidc_jwks_url oidc_roles_claim sentry_dsn log);
+    }
+
+    fn ledger(&self) -> Result<Ledger, ConfigError> {
+        match self.ledger.as_deref().unwrap_or("sandbox") {
+            "sandbox" => {
+                let listen = self.sandbox_listen.as_deref();
+                let interval = self.sandbox_ledger_ms.unwrap_or(1000);
+                if !(10..=60_000).contains(&interval) {
+                    return Err(value("TRANCHE_SANDBOX_LEDGER_MS", "must be from 10 to 60000"));
+                }
+                Ok(Ledger::Sandbox {
+                    listen: address("TRANCHE_SANDBOX_LISTEN", listen, "127.0.0.1:0")?,
+                    interval: Duration::from_millis(interval),
+                })
+            }
+            "stellar" => {
+                let given = |setting, text: &Option<String>| {
+                    text.clone().ok_or_else(|| value(setting, "is required by TRANCHE_LEDGER=stellar"))
+                };
+                let asset = given("TRANCHE_ASSET", &self.asset)?;
+                let rpc_url = given("TRANCHE_STELLAR_RPC_URL", &self.stellar_rpc_url)?;
+                if !rpc_url.starts_with("http://") && !rpc_url.starts_with("https://") {
+                    return Err(value("TRANCHE_STELLAR_RPC_URL", "must be an http or https URL"));
+                }
+                Ok(Ledger::Stellar {
+                    rpc_url,
+                    passphrase: given(
+                        "TRANCHE_STELLAR_NETWORK_PASSPHRASE",
+                        &self.stellar_network_passphrase,
+                    )?,
+                    asset: asset
+                        .parse()
+                        .map_err(|error| value("TRANCHE_ASSET", format!("{error}")))?,
+                })
+            }
+            other => {
+                let why = format!("is \"{other}\" and must be sandbox or stellar");
+                Err(value("TRANCHE_LEDGER", why))
+            }
+        }
+    }
+
+    fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
+        let Some(issuer) = self.oidc_issuer.clone() else { return Ok(None) };
+        let audience = self
+            .oidc_audience
+            .clone()
+            .ok_or_else(|| value("TRANCHE_OIDC_AUDIENCE", "is required by TRANCHE_OIDC_ISSUER"))?;
+        Ok(Some(OidcSettings {
+            issuer,
+            audience,
+            jwks_url: self.oidc_jwks_url.clone(),
+            roles_claim: self
+                .oidc_roles_claim
+                .clone()
+                .unwrap_or_else(|| "tranche_roles".to_owned()),
+        }))
+    }
+}
+
+fn from_file(path: &Path) -> Result<Settings, ConfigError> {
+    config::Config::builder()
+        .add_source(config::File::from(path).format(config::FileFormat::Toml))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| ConfigError::File { path: path.to_owned(), why: error.to_string() })
+}
+
+fn address(
+    setting: &'static str,
+    text: Option<&str>,
+    default: &str,
+) -> Result<SocketAddr, ConfigError> {
+    let text = text.unwrap_or(default).replace("localhost", "127.0.0.1");
+    text.parse().map_err(|_| {
+        value(setting, format!("is \"{text}\" and must be HOST:PORT, such as {default}"))
+    })
+}
+
+fn database(url: Option<&str>, data_dir: &Path) -> Result<Database, ConfigError> {
+    let setting = "TRANCHE_DATABASE_URL";
+    let Some(url) = url else { return Ok(Database::Sqlite(data_dir.join("tranche.db"))) };
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split('?').next().unwrap_or(path);
+        if path.is_empty() || path == ":memory:" {
+            return Err(value(setting, "must name a file: sqlite://tranche.db"));
+        }
+        return Ok(Database::Sqlite(PathBuf::from(path)));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Database::Postgres(url.to_owned()));
+    }
+    Err(value(setting, "must begin with sqlite:// or postgres://"))
+}
+
+impl Config {
+    /// Whether everything is embedded: only then does the service make its own master key.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Sqlite(_)) && matches!(self.ledger, Ledger::Sandbox { .. })
+    }
+
+    /// Every setting in force, a line each, with secrets masked.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut lines = vec![
+            format!("TRANCHE_LISTEN={}", self.listen),
+            format!("TRANCHE_DATABASE_URL={}", self.database),
+        ];
+        match &self.ledger {
+            Ledger::Sandbox { listen, interval } => lines.extend([
+                "TRANCHE_LEDGER=sandbox".to_owned(),
+                format!("TRANCHE_SANDBOX_LISTEN={listen}"),
+                format!("TRANCHE_SANDBOX_LEDGER_MS={}", interval.as_millis()),
+            ]),
+            Ledger::Stellar { rpc_url, passphrase, asset } => lines.extend([
+                "TRANCHE_LEDGER=stellar".to_owned(),
+                format!("TRANCHE_STELLAR_RPC_URL={rpc_url}"),
+                format!("TRANCHE_STELLAR_NETWORK_PASSPHRASE={passphrase}"),
+                format!("TRANCHE_ASSET={asset}"),
+            ]),
+        }
+        lines.push(format!("TRANCHE_BURN_TTL_SECONDS={}", self.burn_ttl.as_secs()));
+        lines.push(format!("TRANCHE_DATA_DIR={}", self.data_dir.display()));
+        let masked = |given: bool| if given { "********" } else { "" };
+        lines.push(format!("TRANCHE_MASTER_KEY={}", masked(self.master_key.is_some())));
+        if let Some(oidc) = &self.oidc {
+            lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
+            lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));
+            lines.push(format!("TRANCHE_OIDC_ROLES_CLAIM={}", oidc.roles_claim));
+        }
+        lines.push(format!("TRANCHE_SENTRY_DSN={}", masked(self.sentry_dsn.is_some())));
+        lines.push(format!("TRANCHE_LOG={}", self.log));
+        lines.join("\n")
+    }
+}
+
+impl std::fmt::Display for Database {
+    /// The URL, its password masked.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => match (url.split_once("://"), url.rsplit_once('@')) {
+                (Some((scheme, rest)), Some((_, place))) => {
+                    let user = rest.split([':', '@']).next().unwrap_or("");
+                    write!(f, "{scheme}://{user}:********@{place}")
+                }
+                _ => f.write_str(url),
+            },
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Handlers: read the call, hand it to its use case, show what came of it. One file a resource.
+
+pub mod activity;
+pub mod disbursements;
+pub mod milestones;
+pub mod operations;
+pub mod projects;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// The id in the path. What is no id names nothing.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<Uuid>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::not_found("resource")),
+        }
+    }
+}

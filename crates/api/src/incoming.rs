@@ -1,0 +1,106 @@
+//! A call that changes something, as it comes in: caller, body, idempotency key and precondition.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use sha2::{Digest, Sha256};
+use tranche_application::Call;
+use tranche_application::idempotency::IdempotencyKey;
+
+use crate::auth::{Authenticated, Permission};
+use crate::form::Form;
+use crate::problem::Problem;
+use crate::state::App;
+
+/// The largest body of a command, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// A command's request, authenticated and read, not yet judged.
+pub struct Incoming {
+    caller: Authenticated,
+    body: Vec<u8>,
+    idempotency: Option<IdempotencyKey>,
+    expected_version: Option<i64>,
+}
+
+impl Incoming {
+    /// The call and its form, if the caller may make it.
+    ///
+    /// # Errors
+    /// 403 without the role, 400 for a body that is no JSON object.
+    pub fn call(self, permission: Permission) -> Result<(Call, Form), Problem> {
+        let call = Call {
+            caller: self.caller.may(permission)?,
+            idempotency: self.idempotency,
+            expected_version: self.expected_version,
+        };
+        Ok((call, Form::parse(&self.body)?))
+    }
+}
+
+impl FromRequest<App> for Incoming {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Authenticated::from_request_parts(&mut parts, app).await?;
+        let body = to_bytes(body, BODY_LIMIT).await.map_err(|error| {
+            tracing::info!(%error, "the body was not read");
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request.too_large",
+                format!("the body must have at most {BODY_LIMIT} bytes"),
+            )
+        })?;
+        check_content_type(&parts.headers, &body)?;
+        let idempotency = idempotency_key(&parts.headers)?.map(|key| IdempotencyKey {
+            subject: caller.subject().to_owned(),
+            key,
+            fingerprint: Sha256::new()
+                .chain_update(parts.method.as_str())
+                .chain_update([b'\n'])
+                .chain_update(parts.uri.path())
+                .chain_update([b'\n'])
+                .chain_update(&body)
+                .finalize()
+                .into(),
+        });
+        let expected_version = if_match(&parts.headers)?;
+        Ok(Self { caller, body: body.to_vec(), idempotency, expected_version })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| !body.is_empty()) else {
+        return Ok(());
+    };
+    let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    if kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "request.not_json",
+        "send the body as application/json",
+    ))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::malformed("Idempotency-Key must be 1 to 255 visible ASCII characters")),
+    }
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let bare = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    bare.parse().map(Some).map_err(|_| {
+        Problem::malformed("If-Match must be the ETag of the milestone, such as \"3\"")
+    })
+}

@@ -1,0 +1,111 @@
+//! The whole URL map, with the document that describes it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::handlers::{activity, disbursements, milestones, operations, projects};
+use crate::problem::Problem;
+use crate::request_id;
+use crate::state::App;
+
+/// The longest that any answer may take; a disbursement waits at most 60 seconds.
+const DEADLINE: Duration = Duration::from_secs(75);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tranche", description = "Releases a project's money milestone by milestone. \
+        Amounts are decimal strings; errors are application/problem+json."),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+)]
+struct Described;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("bearer", scheme);
+    }
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Described::openapi())
+        .routes(routes!(projects::open, projects::list))
+        .routes(routes!(projects::show))
+        .routes(routes!(activity::of_project))
+        .routes(routes!(milestones::create, milestones::list))
+        .routes(routes!(milestones::stats))
+        .routes(routes!(milestones::show, milestones::edit, milestones::delete))
+        .routes(routes!(milestones::submit))
+        .routes(routes!(milestones::approve))
+        .routes(routes!(milestones::revise))
+        .routes(routes!(milestones::reject))
+        .routes(routes!(milestones::record_transfer))
+        .routes(routes!(disbursements::disburse))
+        .routes(routes!(activity::of_milestone))
+        .routes(routes!(disbursements::list))
+        .routes(routes!(disbursements::show))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+}
+
+/// The document served at `/openapi.json`.
+#[must_use]
+pub fn openapi() -> Document {
+    described().into_openapi()
+}
+
+/// The service, ready to be served.
+pub fn router(app: App) -> Router {
+    let (router, document) = described().split_for_parts();
+    let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    router
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
+        .fallback(|| async { Problem::not_found("page") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "request.method",
+                "this address does not take this method",
+            )
+        })
+        .layer(CatchPanicLayer::custom(|_| {
+            tracing::error!("a handler panicked");
+            Problem::internal().into_response()
+        }))
+        .layer(from_fn(deadline))
+        .layer(SetResponseHeaderLayer::if_not_present(no_sniff.0, no_sniff.1))
+        .layer(from_fn_with_state(app.clone(), request_id::middleware))
+        .with_state(app)
+}
+
+async fn deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "request.timeout",
+            "this took too long; repeat it with the same Idempotency-Key",
+        )
+        .into_response(),
+    }
+}

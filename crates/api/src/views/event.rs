@@ -1,0 +1,78 @@
+//! An audit event in answers.
+
+use serde::Serialize;
+use serde_json::Value;
+use tranche_application::audit::record::LoggedEvent;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::time;
+
+/// An audit event.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
+pub struct EventView {
+    id: Uuid,
+    occurred_at: String,
+    /// When it came into the log; null for the moment it waits in the outbox.
+    recorded_at: Option<String>,
+    action: String,
+    actor: ActorView,
+    project_id: Option<Uuid>,
+    milestone_id: Option<Uuid>,
+    resource_type: String,
+    resource_id: Option<String>,
+    previous_status: Option<String>,
+    new_status: Option<String>,
+    /// `{field: {from, to}}`.
+    #[schema(value_type = Object)]
+    changes: Value,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    #[schema(value_type = Object)]
+    details: Value,
+    /// `info`, `warning` or `critical`.
+    severity: String,
+    ip_address: Option<String>,
+    user_agent: Option<String>,
+    request_id: Option<String>,
+    /// Its place in the public tree, once sealed.
+    leaf_index: Option<i64>,
+}
+
+/// Who acted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub struct ActorView {
+    id: String,
+    name: Option<String>,
+    email: Option<String>,
+    role: Option<String>,
+}
+
+impl From<&LoggedEvent> for EventView {
+    fn from(logged: &LoggedEvent) -> Self {
+        let event = logged.event.clone();
+        Self {
+            id: event.id,
+            occurred_at: time(event.occurred_at),
+            recorded_at: logged.recorded_at.map(time),
+            action: event.action,
+            actor: ActorView { id: event.actor.id, name: None, email: None, role: event.actor.role },
+            project_id: event.project_id,
+            milestone_id: event.milestone_id,
+            resource_type: event.resource_type,
+            resource_id: event.resource_id,
+            previous_status: event.previous_status,
+            new_status: event.new_status,
+            changes: event.changes,
+            metadata: event.metadata,
+            details: event.details,
+            severity: event.severity,
+            ip_address: event.ip_address.map(|address| address.to_string()),
+            user_agent: event.user_agent,
+            request_id: event.request_id,
+            leaf_index: logged.leaf_index,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Open disbursements are driven by one process at a time, and none starves.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tranche_application::ports::store::Conflict;
+use tranche_domain::{Disbursement, DisbursementId};
+
+use super::StoreUnderTest;
+use super::scene::World;
+use super::tools::{conflicts, ended};
+
+async fn lease(world: &World, now: DateTime<Utc>) -> Option<DisbursementId> {
+    let until = now + TimeDelta::seconds(2);
+    let mut work = world.begin().await;
+    let leased = work.disbursements().lease_next(now, until).await;
+    work.commit().await.expect("it is committed");
+    leased.expect("it answers")
+}
+
+async fn in_flight(world: &World, count: i32) -> Vec<Disbursement> {
+    let project = world.project(1_000_000).await.id;
+    let mut open = Vec::new();
+    for number in 1..=count {
+        let id = world.payable(project, number, 100).await.id;
+        open.push(world.prepare(id, i64::from(number)).await);
+    }
+    open
+}
+
+/// Each in turn, the longest unattended first; a leased one not before its lease is over.
+pub async fn leases_go_round(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 3).await;
+    let ids: Vec<_> = open.iter().map(|open| open.id).collect();
+    let start = world.now();
+    let at = |millis| start + TimeDelta::milliseconds(millis);
+    for (n, id) in ids.iter().enumerate() {
+        let n = i64::try_from(n).expect("small");
+        assert_eq!(lease(&world, at(n)).await, Some(*id));
+    }
+    assert_eq!(lease(&world, at(3)).await, None, "all are leased");
+    assert_eq!(
+        lease(&world, at(1_999)).await,
+        None,
+        "not before it is over"
+    );
+    assert_eq!(
+        lease(&world, at(2_000)).await,
+        Some(ids[0]),
+        "when it is over"
+    );
+    for id in [ids[1], ids[2]] {
+        assert_eq!(lease(&world, at(2_100)).await, Some(id), "oldest first");
+    }
+    assert_eq!(lease(&world, at(2_100)).await, None);
+    assert_eq!(lease(&world, at(9_000)).await, Some(ids[0]));
+}
+
+/// What has ended needs no driver; what needs an operator is still looked at.
+pub async fn ended_disbursements_are_not_leased(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 4).await;
+    world.settle(&open[0]).await.expect("it is settled");
+    world.fail(&open[1]).await.expect("it fails");
+    let called = world.conclude(&open[2], |d, m, _, act| {
+        d.call_operator(&m, "nothing is proven".to_owned(), act)
+            .expect("it is open")
+    });
+    called.await.expect("it is recorded");
+    let now = world.now();
+    assert_eq!(lease(&world, now).await, Some(open[2].id));
+    assert_eq!(lease(&world, now).await, Some(open[3].id));
+    assert_eq!(lease(&world, now).await, None);
+    let empty = lease(&world, now + TimeDelta::days(1)).await;
+    assert_eq!(empty, Some(open[2].id));
+}
+
+/// A lease that was not committed was not given.
+pub async fn a_dropped_lease_is_free(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 1).await;
+    let now = world.now();
+    let mut work = world.begin().await;
+    let until = now + TimeDelta::seconds(2);
+    let leased = work.disbursements().lease_next(now, until).await;
+    assert_eq!(leased.expect("it answers"), Some(open[0].id));
+    drop(work);
+    assert_eq!(lease(&world, now).await, Some(open[0].id));
+}
+
+/// Many who lease at once never get the same.
+pub async fn a_disbursement_has_one_driver(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let second = world.through(subject.second_store().await);
+    let open = in_flight(&world, 4).await;
+    let now = world.now();
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let world = if n % 2 == 0 { &world } else { &second }.clone();
+            tokio::spawn(async move { lease(&world, now).await })
+        })
+        .collect();
+    let mut leased = Vec::new();
+    for task in tasks {
+        leased.extend(ended(task).await);
+    }
+    // Whoever met only locked rows went away with nothing: the next round has them.
+    while let Some(id) = lease(&world, now).await {
+        leased.push(id);
+    }
+    leased.sort_unstable();
+    let ids: Vec<_> = open.iter().map(|open| open.id).collect();
+    assert_eq!(leased, ids);
+}
+
+/// What sending changed is kept where the version before still stands.
+pub async fn a_sending_is_noted_once(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 1).await.remove(0);
+    let sent = open.clone().sent();
+    for expected in [true, false] {
+        let mut work = world.begin().await;
+        let noted = work.disbursements().note_sent(&sent).await;
+        if expected {
+            noted.expect("it is noted");
+            work.commit().await.expect("it is committed");
+        } else {
+            assert!(conflicts(&noted, Conflict::Stale), "{noted:?}");
+        }
+    }
+    let read = world.queries.disbursement(open.id).await;
+    assert_eq!(read.expect("it is read"), Some(sent.clone()));
+
+    world.settle(&open).await.expect("it is settled");
+    let mut work = world.begin().await;
+    let late = work.disbursements().note_sent(&sent.sent()).await;
+    assert!(conflicts(&late, Conflict::Stale), "{late:?}");
+}

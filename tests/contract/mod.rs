@@ -1,0 +1,208 @@
+//! The rules of the store, as functions that run on any adapter.
+//!
+//! An adapter hands in a [`StoreUnderTest`] on an empty, migrated database and expands
+//! [`store_contract!`](crate::store_contract) in its `tests/contract.rs`:
+//!
+//! ```ignore
+//! async fn fresh() -> impl tranche_tests::contract::StoreUnderTest { … }
+//! tranche_tests::store_contract!(fresh);
+//! ```
+//!
+//! # What the database itself must refuse
+//!
+//! Whoever writes past the application meets the same rules, so they live in the schema:
+//!
+//! - `milestones (id, version)` references `milestone_evidence (milestone_id, version)`, deferred to
+//!   the commit: a new or changed milestone without evidence does not commit.
+//! - That key alone would let a row change *without* a new version, because the old evidence still
+//!   stands. So a `BEFORE UPDATE` trigger demands `version = old.version + 1`.
+//! - It would also let a row vanish, because nothing refers to it any more. So a `BEFORE DELETE`
+//!   trigger demands evidence of version `old.version + 1`: the version of its absence. Evidence is
+//!   therefore written before the milestone.
+//! - And it would let a deleted row come back under its first evidence, or, where the database can
+//!   replace rows, a row be replaced by another of the same version. So a `BEFORE INSERT` trigger
+//!   demands version 1, no such milestone, and no evidence of a later version.
+//! - `audit_events` and `milestone_evidence` refuse UPDATE, DELETE, TRUNCATE and replacement.
+//!
+//! - Log and evidence are linked the other way too: nothing here can see whether the event that a
+//!   piece of evidence names exists, because it may still be in the outbox. The completeness
+//!   checker does.
+//!
+//! A unit of work whose step failed commits nothing and says so: what stands before the failed step
+//! must not become half an act.
+//!
+//! # Names that the rules use in SQL
+//!
+//! | table | columns |
+//! |---|---|
+//! | `projects` | `id, name, nav, nav_reserved, lp_tokens_outstanding, total_milestones, completed_milestones, last_milestone_date, burn_policy, created_at` |
+//! | `milestones` | `id, project_id, number, title, description, target_amount, status, submitted_by, submitted_at, rejection_reason, approved_by, approved_at, transfer_reference, transfer_amount, transfer_date, disbursed_by, burned, created_at, updated_at, version` |
+//! | `milestone_evidence` | `milestone_id, version, event_id` |
+//! | `disbursements` | `id, amount, ordered_by_role, prepared_at, signed_at_ledger, state, settled_at, failure_code, attempts` |
+//! | `audit_events` | `id, action, severity` |
+//! | `audit_pending`, `audit_outbox`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
+//!
+//! UUIDs are written as `'…'` literals of the hyphenated lower-case form, amounts as whole stroops.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "test support: a rule that does not hold fails its test"
+)]
+
+pub mod evidence;
+pub mod idempotency;
+pub mod leases;
+pub mod lifecycle;
+pub mod races;
+pub mod reading;
+pub mod scene;
+pub mod seal;
+pub mod tampered;
+mod tools;
+pub mod unique;
+pub mod units;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::queries::Queries;
+use tranche_application::ports::store::Store;
+use uuid::Uuid;
+
+/// A statement that the database refused, in its own words.
+pub type Refused = String;
+
+/// A store on a fresh database, with the hooks that let a rule go past it.
+#[async_trait]
+pub trait StoreUnderTest: Send + Sync {
+    /// Units of work.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Reads.
+    fn queries(&self) -> Arc<dyn Queries>;
+
+    /// Sealed wallets.
+    fn wallets(&self) -> Arc<dyn SealedWallets>;
+
+    /// Another store on the same database, with connections of its own, as another process has.
+    async fn second_store(&self) -> Arc<dyn Store>;
+
+    /// Executes and commits one statement as the tables' owner, past the application, with every
+    /// rule of the schema in force. Says how many rows it touched.
+    async fn execute(&self, sql: &str) -> Result<u64, Refused>;
+
+    /// As [`StoreUnderTest::execute`], with as many rules of the schema off as the database lets
+    /// its owner turn off: makes rows that cannot be.
+    async fn force(&self, sql: &str) -> Result<u64, Refused>;
+
+    /// `SELECT count(*) FROM {from}`; `from` is a table with an optional `WHERE`.
+    async fn count(&self, from: &str) -> i64;
+
+    /// The leaf that waits for the sealer under this event.
+    async fn pending_leaf(&self, event: Uuid) -> Option<Vec<u8>>;
+
+    /// The evidence of a milestone: version and event, by version.
+    async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)>;
+
+    /// Makes every insert into `audit_events` fail with an error of the database (a trigger that
+    /// raises will do), until [`StoreUnderTest::heal_audit_log`].
+    async fn break_audit_log(&self);
+
+    /// Ends what [`StoreUnderTest::break_audit_log`] began.
+    async fn heal_audit_log(&self);
+
+    /// Statements of this database that would change or empty `table` and must all be refused,
+    /// beyond plain UPDATE and DELETE: TRUNCATE, INSERT OR REPLACE, … `id` names a row.
+    fn other_ways_to_alter(&self, table: &str, id: Uuid) -> Vec<String>;
+}
+
+/// One `#[tokio::test]` for each rule of the store. `$factory` names an
+/// `async fn() -> impl StoreUnderTest` in scope.
+#[macro_export]
+macro_rules! store_contract {
+    ($factory:ident) => {
+        $crate::store_contract! { @each $factory;
+            units: [
+                a_change_and_its_event_commit_together,
+                a_dropped_unit_of_work_never_was,
+                a_dropped_unit_of_work_returns_its_connection,
+                a_stale_change_is_refused_and_writes_nothing,
+                a_failed_step_spoils_its_unit_of_work,
+                a_lock_makes_the_next_wait,
+                what_is_not_there_locks_nothing,
+            ];
+            lifecycle: [
+                every_state_reads_back_equal,
+                a_deleted_milestone_leaves_its_evidence,
+                every_project_reads_back_equal,
+            ];
+            unique: [
+                a_milestone_number_is_used_once_in_a_project,
+                a_transfer_reference_is_used_once_in_a_project,
+                a_wallet_belongs_to_one_project,
+                a_ledger_slot_holds_one_burn,
+                a_milestone_has_one_burn_in_flight,
+            ];
+            races: [
+                one_milestone_is_disbursed_once,
+                many_milestones_settle_together,
+                one_disbursement_is_settled_once,
+            ];
+            seal: [
+                a_milestone_does_not_change_without_evidence,
+                a_milestone_does_not_begin_without_evidence,
+                a_milestone_does_not_vanish_without_evidence,
+                a_milestone_is_not_replaced,
+                log_and_evidence_are_append_only,
+            ];
+            tampered: [
+                a_milestone_that_cannot_be_is_inconsistent,
+                a_project_that_cannot_be_is_inconsistent,
+                a_disbursement_that_cannot_be_is_inconsistent,
+            ];
+            evidence: [
+                a_critical_act_needs_its_event,
+                no_money_moves_without_its_event,
+                other_acts_do_not_need_the_log,
+                an_event_is_relayed_exactly_once,
+                the_relay_keeps_order,
+                a_leaf_is_computed_from_its_row,
+                an_event_is_posted_once,
+            ];
+            idempotency: [
+                a_key_gives_its_answer_again,
+                a_key_is_for_one_request,
+                a_dropped_unit_of_work_frees_its_key,
+                a_claim_waits_for_the_one_before,
+                one_key_has_one_effect,
+            ];
+            leases: [
+                leases_go_round,
+                ended_disbursements_are_not_leased,
+                a_dropped_lease_is_free,
+                a_disbursement_has_one_driver,
+                a_sending_is_noted_once,
+            ];
+            reading: [
+                projects_are_listed_in_pages,
+                milestones_are_listed_by_number,
+                disbursements_are_filtered,
+                timelines_are_whole,
+                statistics_agree_with_the_rows,
+                keys_are_found_and_revoked,
+                sealed_wallets_are_found,
+                reads_wait_for_nobody,
+            ];
+        }
+    };
+    (@each $factory:ident; $($topic:ident: [$($rule:ident,)*];)*) => {
+        $(mod $topic {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $rule() {
+                let subject = super::$factory().await;
+                $crate::contract::$topic::$rule(&subject).await;
+            })*
+        })*
+    };
+}

@@ -1,0 +1,3 @@
+//! Throwaway servers for tests: started when asked for, gone with the process that asked.
+
+pub mod postgres;
