@@ -16,7 +16,8 @@ const ALL: Page = Page {
     limit: 1_000,
 };
 
-/// An event of another service, with everything in it that JSON allows.
+/// An event of another service, with everything in it that JSON allows. The long float comes back
+/// altered, and its leaf with it, unless `serde_json` has the feature `float_roundtrip`.
 fn an_event(world: &World, project: Uuid) -> EventRecord {
     let id = world.id();
     EventRecord {
@@ -38,7 +39,7 @@ fn an_event(world: &World, project: Uuid) -> EventRecord {
         metadata: Value::Null,
         details: json!({
             "text": "“Ọ̀nà” \\ / \" \n 🚰",
-            "numbers": [0, -1, 1.5, 0.1, -273.15, 9_007_199_254_740_991_i64],
+            "numbers": [0, -1, 1.5, 0.1, -273.15, 994_251_739.200_048_1, 9_007_199_254_740_991_i64],
             "empty": [{}, [], "", null, true, false],
             "nested": { "b": { "a": [1, [2, [3]]] }, "a": 1 },
         }),
@@ -79,7 +80,7 @@ async fn timeline(world: &World, project: Uuid) -> Vec<LoggedEvent> {
     world.queries.timeline(of, ALL).await.expect("it is read")
 }
 
-/// A critical act whose event the log refuses does not happen.
+/// A critical act whose event the log refuses does not happen (M6, M13).
 pub async fn a_critical_act_needs_its_event(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;
@@ -100,7 +101,7 @@ pub async fn a_critical_act_needs_its_event(subject: &dyn StoreUnderTest) {
     assert_eq!(approved.status(), MilestoneStatus::Approved);
 }
 
-/// No burn is prepared and none is settled without its event.
+/// No burn is prepared and none is settled without its event (M13).
 pub async fn no_money_moves_without_its_event(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;
@@ -125,7 +126,8 @@ pub async fn no_money_moves_without_its_event(subject: &dyn StoreUnderTest) {
     world.settle(&open).await.expect("it is settled");
 }
 
-/// Any other act happens all the same; its event comes into the log once, when the log is back.
+/// Any other act happens all the same; its event comes into the log once, when the log is back
+/// (M13).
 pub async fn other_acts_do_not_need_the_log(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     subject.break_audit_log().await;
@@ -205,7 +207,8 @@ pub async fn the_relay_keeps_order(subject: &dyn StoreUnderTest) {
     }
 }
 
-/// The waiting leaf is the one that anyone computes from the row: nothing of the event is lost.
+/// The waiting leaf is the one that anyone computes from the row: nothing of the event is lost (M10,
+/// S8).
 pub async fn a_leaf_is_computed_from_its_row(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;

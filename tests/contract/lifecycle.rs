@@ -192,7 +192,7 @@ async fn edits(life: &mut Life<'_>) {
     }
 }
 
-/// Each version has one event, each event is on the timeline once, in the log or on its way.
+/// Each version has one event, each event is on the timeline once, in the log or on its way (M14).
 async fn is_proven(subject: &dyn StoreUnderTest, life: &Life<'_>) {
     let milestone = life.milestone.id;
     let expected: Vec<_> = life
@@ -215,7 +215,7 @@ async fn is_proven(subject: &dyn StoreUnderTest, life: &Life<'_>) {
     assert_eq!(seen, life.events);
 }
 
-/// A deleted milestone is gone; its evidence, its absence's included, and its events stay.
+/// A deleted milestone is gone; its evidence, its absence's included, and its events stay (M3).
 pub async fn a_deleted_milestone_leaves_its_evidence(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let life = begin(&world).await;

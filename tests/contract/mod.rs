@@ -46,6 +46,7 @@
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
+    clippy::must_use_candidate,
     reason = "test support: a rule that does not hold fails its test"
 )]
 

@@ -32,7 +32,7 @@ async fn settle(world: &World, open: &Disbursement) {
     }
 }
 
-/// Eight who disburse one milestone make one disbursement and reserve its amount once.
+/// Eight who disburse one milestone make one disbursement and reserve its amount once (M8).
 pub async fn one_milestone_is_disbursed_once(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let second = world.through(subject.second_store().await);
@@ -59,7 +59,7 @@ pub async fn one_milestone_is_disbursed_once(subject: &dyn StoreUnderTest) {
 }
 
 /// Twelve milestones of one project, disbursed and settled at once by two processes: all settle,
-/// and the books are exact.
+/// and the books are exact (M8).
 pub async fn many_milestones_settle_together(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let second = world.through(subject.second_store().await);
@@ -105,7 +105,7 @@ pub async fn many_milestones_settle_together(subject: &dyn StoreUnderTest) {
     assert_eq!(prepared.await, 12);
 }
 
-/// Four drivers of one disbursement settle it once; the others find it ended.
+/// Four drivers of one disbursement settle it once; the others find it ended (M8).
 pub async fn one_disbursement_is_settled_once(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let second = world.through(subject.second_store().await);

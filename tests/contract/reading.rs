@@ -175,7 +175,7 @@ pub async fn timelines_are_whole(subject: &dyn StoreUnderTest) {
     }
 }
 
-/// Counts, sums and mean times are those of the rows.
+/// Counts, sums and mean times are those of the rows (M9).
 pub async fn statistics_agree_with_the_rows(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(100_000).await.id;

@@ -35,7 +35,7 @@ async fn refused(subject: &dyn StoreUnderTest, sql: &str) {
     assert_eq!(census(subject).await, before, "refused but done: {sql}");
 }
 
-/// A new version without evidence does not commit, a change without a new version is refused.
+/// A new version without evidence does not commit, a change without a new version is refused (M14).
 pub async fn a_milestone_does_not_change_without_evidence(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let id = a_draft(&world).await.0;
@@ -88,7 +88,7 @@ pub async fn a_milestone_does_not_vanish_without_evidence(subject: &dyn StoreUnd
     refused(subject, &back).await;
 }
 
-/// Log and evidence take nothing but additions.
+/// Log and evidence take nothing but additions (F6).
 pub async fn log_and_evidence_are_append_only(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let id = a_draft(&world).await;

@@ -8,7 +8,7 @@ use super::StoreUnderTest;
 use super::scene::{World, transfer};
 use super::tools::{census, conflicts};
 
-/// A milestone's number in its project.
+/// A milestone's number in its project (M1).
 pub async fn a_milestone_number_is_used_once_in_a_project(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let id = world.project(1_000).await.id;
@@ -24,7 +24,7 @@ pub async fn a_milestone_number_is_used_once_in_a_project(subject: &dyn StoreUnd
     assert_eq!(world.draft(other, 1).await.number, 1);
 }
 
-/// A bank reference in its project.
+/// A bank reference in its project (M7).
 pub async fn a_transfer_reference_is_used_once_in_a_project(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;

@@ -114,6 +114,11 @@ CREATE UNIQUE INDEX milestones_transfer_reference ON milestones (project_id, tra
 -- once only, and its absence is a version that needs evidence too, looked for at the commit.
 CREATE FUNCTION milestones_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_LEVEL = 'STATEMENT' THEN
+        RAISE EXCEPTION '% on % is refused: milestones leave one by one, each with its evidence',
+            TG_OP, TG_TABLE_NAME
+            USING ERRCODE = 'restrict_violation';
+    END IF;
     RAISE EXCEPTION '% on % is refused: milestone % is at version %, and the next state is the next',
         TG_OP, TG_TABLE_NAME, OLD.id, OLD.version
         USING ERRCODE = 'restrict_violation';
@@ -151,6 +156,8 @@ CREATE TRIGGER milestones_begin BEFORE INSERT ON milestones
 CREATE TRIGGER milestones_next BEFORE UPDATE ON milestones
     FOR EACH ROW WHEN (NEW.id <> OLD.id OR NEW.version <> OLD.version + 1)
     EXECUTE FUNCTION milestones_refuse();
+CREATE TRIGGER milestones_no_truncate BEFORE TRUNCATE ON milestones
+    FOR EACH STATEMENT EXECUTE FUNCTION milestones_refuse();
 CREATE CONSTRAINT TRIGGER milestones_end AFTER DELETE ON milestones
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION milestones_end();
 

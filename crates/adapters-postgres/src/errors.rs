@@ -7,9 +7,8 @@
 //! | 23xxx, 22xxx otherwise | a value that cannot be: an inconsistency |
 //! | everything else | the store did not do it: unavailable |
 
-use std::fmt;
-
 use sqlx::error::DatabaseError;
+use thiserror::Error;
 use tranche_application::audit::record::CanonicalError;
 use tranche_application::ports::store::{Conflict, StoreError};
 
@@ -64,6 +63,8 @@ fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
             refusal.table().unwrap_or("the schema"),
             refusal.constraint().unwrap_or("a constraint"),
         ))),
+        // Raised by a trigger of ours, which says what it refuses and why.
+        "23001" => Some(StoreError::Inconsistent(refusal.message().to_owned())),
         data if data.starts_with("22") => Some(StoreError::Inconsistent(format!(
             "a value is out of its range: {refusal} ({code})"
         ))),
@@ -84,13 +85,6 @@ fn taken(constraint: &str) -> Conflict {
 }
 
 /// The reason, for the log; the caller's answer never shows it.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 struct Unavailable(String);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tranche_application::idempotency::{Answered, Claim, IdempotencyKey};
-use tranche_application::ports::store::{IdempotencyRepo, StoreError};
+use tranche_application::ports::store::{Conflict, IdempotencyRepo, StoreError};
 use uuid::Uuid;
 
 use crate::rows::flawed;
@@ -56,9 +56,11 @@ impl IdempotencyRepo for PostgresUnitOfWork {
         let row = sqlx::query_as::<_, UsedRow>(USED)
             .bind(&key.subject)
             .bind(&key.key)
-            .fetch_one(self.connection()?)
+            .fetch_optional(self.connection()?)
             .await;
-        used(key, self.judge(row)?)
+        // A key that was cleaned up in between can be claimed again.
+        let row = self.judge(row)?;
+        used(key, row.ok_or(StoreError::Conflict(Conflict::Retry))?)
     }
 
     async fn bind(&mut self, key: &IdempotencyKey, made: Uuid) -> Result<(), StoreError> {

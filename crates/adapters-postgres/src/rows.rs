@@ -37,6 +37,14 @@ pub(crate) fn amount(column: &str, stroops: i64) -> Result<Amount, Flaw> {
     Amount::try_from_stroops(stroops).map_err(|why| bad(column)(&why))
 }
 
+/// A count, from `least` on.
+pub(crate) fn count(column: &str, least: i64, count: i64) -> Result<i64, Flaw> {
+    if count < least {
+        return Err(format!("{column} is below {least}"));
+    }
+    Ok(count)
+}
+
 /// A ledger's number.
 pub(crate) fn ledger(column: &str, number: i64) -> Result<u32, Flaw> {
     u32::try_from(number).map_err(|why| bad(column)(&why))

@@ -110,7 +110,7 @@ impl SqliteStore {
             .await
             .map_err(not_begun)?;
         MIGRATIONS
-            .run(&mut *transaction)
+            .run_direct(None, &mut *transaction, false)
             .await
             .map_err(not_migrated)?;
         transaction.commit().await.map_err(failed)
@@ -183,5 +183,40 @@ async fn make_private_file(path: &Path) -> std::io::Result<()> {
     match file.open(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         other => other.map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both pools keep the schema's rules, the writer flushes before it answers, readers cannot
+    /// write.
+    #[tokio::test]
+    async fn every_connection_is_set_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("tranche.db");
+        let url = file.to_str().expect("a plain path");
+        let store = SqliteStore::open(url).await.expect("it opens");
+        for (pragma, writer, reader) in [
+            ("PRAGMA synchronous", 2_i64, 2_i64),
+            ("PRAGMA foreign_keys", 1, 1),
+            ("PRAGMA recursive_triggers", 1, 1),
+            ("PRAGMA query_only", 0, 1),
+            ("PRAGMA busy_timeout", 5_000, 5_000),
+        ] {
+            for (pool, expected) in [(&store.writer, writer), (&store.reader, reader)] {
+                let is: i64 = sqlx::query_scalar(pragma)
+                    .fetch_one(pool)
+                    .await
+                    .expect("it answers");
+                assert_eq!(is, expected, "{pragma}");
+            }
+        }
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&store.writer)
+            .await
+            .expect("it answers");
+        assert_eq!(mode, "wal");
     }
 }

@@ -33,6 +33,23 @@ where
     rows.map_err(failed)?.into_iter().map(T::try_from).collect()
 }
 
+/// Where a page of a list, newest first, begins: before this id. Without one, before what sorts
+/// after every UUID in its text form.
+fn before(page: Page) -> String {
+    page.after
+        .map_or_else(|| "~".to_owned(), |id| id.to_string())
+}
+
+macro_rules! select_disbursements {
+    ($filter:literal) => {
+        concat!(
+            "SELECT * FROM disbursements WHERE ",
+            $filter,
+            "id < ?3 ORDER BY id DESC LIMIT ?4"
+        )
+    };
+}
+
 #[async_trait]
 impl Queries for SqliteStore {
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
@@ -44,12 +61,15 @@ impl Queries for SqliteStore {
         only: Option<ProjectId>,
         page: Page,
     ) -> Result<Vec<Project>, StoreError> {
+        if let Some(id) = only {
+            let found = self.project(id).await?;
+            let is_next = page.after.is_none_or(|after| id.0 < after);
+            return Ok(found.filter(|_| is_next).into_iter().collect());
+        }
         let rows = sqlx::query_as::<_, ProjectRow>(
-            "SELECT * FROM projects WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR id < ?2) \
-             ORDER BY id DESC LIMIT ?3",
+            "SELECT * FROM projects WHERE id < ? ORDER BY id DESC LIMIT ?",
         )
-        .bind(only.map(|id| id.to_string()))
-        .bind(page.after.map(|id| id.to_string()))
+        .bind(before(page))
         .bind(page.limit);
         all(rows.fetch_all(&self.reader).await)
     }
@@ -64,8 +84,8 @@ impl Queries for SqliteStore {
         page: Page,
     ) -> Result<Vec<Milestone>, StoreError> {
         let rows = sqlx::query_as::<_, MilestoneRow>(select_milestones!(
-            "WHERE m.project_id = ?1 AND (?2 IS NULL \
-                 OR m.number > (SELECT number FROM milestones WHERE id = ?2)) \
+            "WHERE m.project_id = ?1 AND m.number > CASE WHEN ?2 IS NULL THEN 0 \
+                 ELSE (SELECT number FROM milestones WHERE id = ?2) END \
              ORDER BY m.number LIMIT ?3"
         ))
         .bind(project.to_string())
@@ -87,15 +107,18 @@ impl Queries for SqliteStore {
         filter: &DisbursementFilter,
         page: Page,
     ) -> Result<Vec<Disbursement>, StoreError> {
-        let rows = sqlx::query_as::<_, DisbursementRow>(
-            "SELECT * FROM disbursements WHERE (?1 IS NULL OR state = ?1) \
-                 AND (?2 IS NULL OR project_id = ?2) AND (?3 IS NULL OR id < ?3) \
-             ORDER BY id DESC LIMIT ?4",
-        )
-        .bind(filter.state.as_ref())
-        .bind(filter.project_id.map(|id| id.to_string()))
-        .bind(page.after.map(|id| id.to_string()))
-        .bind(page.limit);
+        // A statement for each filter: each has its index.
+        let statement = match (&filter.state, filter.project_id) {
+            (None, None) => select_disbursements!(""),
+            (Some(_), None) => select_disbursements!("state = ?1 AND "),
+            (None, Some(_)) => select_disbursements!("project_id = ?2 AND "),
+            (Some(_), Some(_)) => select_disbursements!("state = ?1 AND project_id = ?2 AND "),
+        };
+        let rows = sqlx::query_as::<_, DisbursementRow>(statement)
+            .bind(filter.state.as_ref())
+            .bind(filter.project_id.map(|id| id.to_string()))
+            .bind(before(page))
+            .bind(page.limit);
         all(rows.fetch_all(&self.reader).await)
     }
 

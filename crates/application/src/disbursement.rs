@@ -10,6 +10,7 @@
 pub mod advance;
 pub mod prepare;
 pub mod reconcile;
+mod turns;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use reconcile::Reconciler;
 use crate::ports::burner::LedgerBurner;
 use crate::ports::queries::Queries;
 use crate::services::Services;
+use turns::Turns;
 
 /// The disbursement protocol.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub struct Disbursements {
     services: Services,
     queries: Arc<dyn Queries>,
     burner: Arc<dyn LedgerBurner>,
+    turns: Turns,
 }
 
 impl Disbursements {
@@ -41,6 +44,7 @@ impl Disbursements {
             services,
             queries,
             burner,
+            turns: Turns::default(),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::actor::{Actor, Occasion, Origin};
 use crate::audit::{Action, AuditEvent, Fact, Resource};
 use crate::change::{Change, Write};
 use crate::ids::{DisbursementId, MilestoneId, ProjectId};
-use crate::milestone::{Milestone, MilestoneState, Refusal, TransitionError};
+use crate::milestone::{Milestone, MilestoneState, Refusal, Stamp, TransitionError};
 use crate::money::Amount;
 use crate::project::Project;
 
@@ -180,12 +180,17 @@ impl Disbursement {
         let (approval, transfer) = self.in_flight(&milestone, action)?;
         let (old_nav, old_price) = (project.nav, project.lp_token_price());
         let project = project
-            .settle(self.amount, occasion.at)
+            .named(self.project_id)
+            .and_then(|project| project.settle(self.amount, occasion.at))
             .map_err(|error| milestone.refused(action, error.into()))?;
         let state = MilestoneState::Disbursed {
             approval,
             transfer,
-            disbursed: occasion.stamp(),
+            // Whoever ordered it, whoever carries it out: maker-checker was checked for them.
+            disbursed: Stamp {
+                by: self.ordered_by.id.clone(),
+                at: occasion.at,
+            },
             burned: self.amount,
             burn: self.burn.id.clone(),
         };
@@ -230,7 +235,8 @@ impl Disbursement {
         let action = Action::DisbursementFailed;
         let (approval, transfer) = self.in_flight(&milestone, action)?;
         let project = project
-            .release(self.amount)
+            .named(self.project_id)
+            .and_then(|project| project.release(self.amount))
             .map_err(|error| milestone.refused(action, error.into()))?;
         let state = MilestoneState::Approved {
             approval,
@@ -254,7 +260,7 @@ impl Disbursement {
     /// The ledger's answers prove nothing: the disbursement stays open and a person is called.
     ///
     /// # Errors
-    /// [`VerdictError::Ended`] when it ended already.
+    /// [`VerdictError`] when it ended already or the milestone is not disbursing under it.
     pub fn call_operator(
         self,
         milestone: &Milestone,
@@ -262,9 +268,7 @@ impl Disbursement {
         occasion: &Occasion,
     ) -> Result<Change, VerdictError> {
         let action = Action::DisbursementNeedsOperator;
-        if !self.state.is_open() {
-            return Err(VerdictError::Ended);
-        }
+        self.in_flight(milestone, action)?;
         let event = self
             .event(action, milestone, milestone.status(), occasion)
             .with("reason", Fact::text(&reason));
@@ -276,9 +280,13 @@ impl Disbursement {
         })
     }
 
-    /// One more sending of the same bytes. A hint, not a state the evidence rests on.
+    /// One more sending of the same bytes. A hint, not a state the evidence rests on. One that has
+    /// ended stays as it is.
     #[must_use]
     pub fn sent(mut self) -> Self {
+        if !self.state.is_open() {
+            return self;
+        }
         self.attempts += 1;
         let state = match self.state {
             DisbursementState::Prepared => DisbursementState::Submitted,

@@ -183,7 +183,8 @@ impl Milestone {
             None,
         ));
         let project = project
-            .without_milestone()
+            .named(self.project_id)
+            .and_then(Project::without_milestone)
             .map_err(|error| self.refused(action, error.into()))?;
         Ok(Change {
             project: Some(Write::Update(project)),

@@ -81,10 +81,16 @@ impl FromStr for Amount {
     type Err = AmountError;
 
     fn from_str(text: &str) -> Result<Self, AmountError> {
-        if let Some(rest) = text.strip_prefix('-') {
-            rest.parse::<Self>()?;
-            return Err(AmountError::Negative);
+        match text.strip_prefix('-') {
+            Some(rest) => Self::unsigned(rest).and(Err(AmountError::Negative)),
+            None => Self::unsigned(text),
         }
+    }
+}
+
+impl Amount {
+    /// An amount without a sign.
+    fn unsigned(text: &str) -> Result<Self, AmountError> {
         let (whole, fraction) = match text.split_once('.') {
             Some((_, "")) => return Err(AmountError::Malformed),
             Some(parts) => parts,

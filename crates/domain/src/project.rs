@@ -87,6 +87,9 @@ pub struct NewProject {
 /// The books would contradict themselves. Never expected: the rules are checked before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BooksError {
+    /// The milestone or the disbursement is another project's.
+    #[error("it belongs to another project")]
+    OtherProject,
     /// More was to be reserved than is there.
     #[error("the NAV does not cover the reservation")]
     NavTooSmall,
@@ -147,6 +150,15 @@ impl Project {
         self.nav
             .checked_sub(self.nav_reserved)
             .unwrap_or(Amount::ZERO)
+    }
+
+    /// This project, if it is the one named.
+    pub(crate) fn named(self, id: ProjectId) -> Result<Self, BooksError> {
+        if self.id == id {
+            Ok(self)
+        } else {
+            Err(BooksError::OtherProject)
+        }
     }
 
     pub(crate) fn with_milestone(mut self) -> Result<Self, BooksError> {

@@ -1,4 +1,5 @@
-//! Texts that people write, each with its limit. Lengths count characters, not bytes.
+//! Texts that people write, each with its limit. Lengths count characters, not bytes. White space
+//! around a text is not part of it, so that a reference used once is used once.
 
 use std::fmt;
 
@@ -16,13 +17,18 @@ pub enum TextError {
         /// The limit, in characters.
         max: usize,
     },
-    /// Holds a control character other than a tab or a line break.
+    /// Holds a control character that the field does not allow.
     #[error("must not contain control characters")]
     Control,
 }
 
-fn check(text: &str, max: usize) -> Result<(), TextError> {
-    if text.trim().is_empty() {
+/// Tabs and line breaks, in texts of several lines.
+const SEVERAL_LINES: &[char] = &['\n', '\r', '\t'];
+/// Nothing, in texts of one line.
+const ONE_LINE: &[char] = &[];
+
+fn check(text: &str, max: usize, allowed: &[char]) -> Result<(), TextError> {
+    if text.is_empty() {
         return Err(TextError::Empty);
     }
     if text.chars().count() > max {
@@ -30,7 +36,7 @@ fn check(text: &str, max: usize) -> Result<(), TextError> {
     }
     if text
         .chars()
-        .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+        .any(|c| c.is_control() && !allowed.contains(&c))
     {
         return Err(TextError::Control);
     }
@@ -38,7 +44,7 @@ fn check(text: &str, max: usize) -> Result<(), TextError> {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name(String);
@@ -47,14 +53,15 @@ macro_rules! text {
             /// The most characters it may have.
             pub const MAX: usize = $max;
 
-            /// Checks and keeps the text as written.
+            /// Checks and keeps the text, without the white space around it.
             ///
             /// # Errors
             /// [`TextError`] when it is empty, too long or holds control characters.
             pub fn try_new(text: impl Into<String>) -> Result<Self, TextError> {
                 let text = text.into();
-                check(&text, Self::MAX)?;
-                Ok(Self(text))
+                let text = text.trim();
+                check(text, Self::MAX, $allowed)?;
+                Ok(Self(text.to_owned()))
             }
 
             /// The text.
@@ -74,25 +81,25 @@ macro_rules! text {
 
 text! {
     /// A project's name.
-    ProjectName, 200
+    ProjectName, 200, ONE_LINE
 }
 text! {
     /// A milestone's title.
-    Title, 200
+    Title, 200, ONE_LINE
 }
 text! {
     /// What a milestone is to achieve.
-    Description, 5000
+    Description, 5000, SEVERAL_LINES
 }
 text! {
     /// Why a milestone was rejected.
-    Reason, 2000
+    Reason, 2000, SEVERAL_LINES
 }
 text! {
     /// The bank's reference of a transfer.
-    TransferReference, 140
+    TransferReference, 140, ONE_LINE
 }
 text! {
     /// Notes about a transfer.
-    Notes, 2000
+    Notes, 2000, SEVERAL_LINES
 }

@@ -9,7 +9,7 @@ use tranche_domain::{
 };
 use uuid::Uuid;
 
-use super::{Flaw, amount, bad, flawed, ledger};
+use super::{Flaw, amount, bad, count, flawed, ledger};
 
 /// A row of `disbursements`.
 #[derive(Debug, FromRow)]
@@ -119,8 +119,8 @@ impl DisbursementRow {
                 signed_at_ledger: ledger("signed_at_ledger", self.signed_at_ledger)?,
             },
             state,
-            attempts: self.attempts,
-            version: self.version,
+            attempts: count("attempts", 0, self.attempts)?,
+            version: count("version", 1, self.version)?,
         })
     }
 }

@@ -11,7 +11,7 @@ use tranche_domain::{
 };
 use uuid::Uuid;
 
-use super::{Flaw, amount, bad, flawed, policy};
+use super::{Flaw, amount, bad, count, flawed, policy};
 
 /// A row of `milestones`, with its project's policy.
 #[derive(Debug, FromRow)]
@@ -173,7 +173,10 @@ impl MilestoneRow {
         Ok(Milestone {
             id: MilestoneId(self.id),
             project_id: ProjectId(self.project_id),
-            number: self.number,
+            number: match self.number {
+                number @ 1.. => number,
+                _ => return Err("number is below 1".to_owned()),
+            },
             title: Title::try_new(self.title).map_err(|why| bad("title")(&why))?,
             description: self
                 .description
@@ -185,7 +188,7 @@ impl MilestoneRow {
             policy: policy(self.maker_checker, &self.burn_policy)?,
             created_at: self.created_at,
             updated_at: self.updated_at,
-            version: self.version,
+            version: count("version", 1, self.version)?,
         })
     }
 }

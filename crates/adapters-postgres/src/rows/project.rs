@@ -7,7 +7,7 @@ use tranche_domain::text::ProjectName;
 use tranche_domain::{Project, ProjectId};
 use uuid::Uuid;
 
-use super::{Flaw, amount, bad, flawed, policy};
+use super::{Flaw, amount, bad, count, flawed, policy};
 
 /// A row of `projects`.
 #[derive(Debug, FromRow)]
@@ -37,6 +37,9 @@ impl ProjectRow {
         if !(0..=self.total_milestones).contains(&self.completed_milestones) {
             return Err("completed_milestones is not within total_milestones".to_owned());
         }
+        if self.last_milestone_date.is_some() != (self.completed_milestones > 0) {
+            return Err("last_milestone_date and completed_milestones contradict".to_owned());
+        }
         Ok(Project {
             id: ProjectId(self.id),
             name: ProjectName::try_new(self.name).map_err(|why| bad("name")(&why))?,
@@ -49,7 +52,7 @@ impl ProjectRow {
             wallet_account_id: self.wallet_account_id,
             policy: policy(self.maker_checker, &self.burn_policy)?,
             created_at: self.created_at,
-            version: self.version,
+            version: count("version", 1, self.version)?,
         })
     }
 }

@@ -91,6 +91,28 @@ async fn a_unit_of_work_that_failed_does_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_unit_of_work_that_was_cancelled_cannot_be_committed() {
+    let subject = fresh().await;
+    let world = World::of(&subject);
+    let project = world.project(1_000).await;
+    let change = world.drafting(1, project.clone());
+
+    let mut holder = world.begin().await;
+    holder.projects().lock(project.id).await.expect("it locks");
+    let mut work = world.begin().await;
+    let waiting = work.record(&change);
+    let cancelled = tokio::time::timeout(Duration::from_millis(100), waiting).await;
+    assert!(cancelled.is_err(), "it waits for the lock");
+    drop(holder);
+    let committed = work.commit().await;
+    assert!(
+        matches!(committed, Err(StoreError::Unavailable(_))),
+        "{committed:?}"
+    );
+    world.record(&change).await.expect("nothing is in the way");
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_had_in_time_is_worth_another_try() {
     let subject = fresh().await;
     let world = World::of(&subject);

@@ -182,6 +182,7 @@ impl StoreUnderTest for Subject {
     fn other_ways_to_alter(&self, table: &str, id: Uuid) -> Vec<String> {
         let (key, unique, column) = match table {
             "milestone_evidence" => ("milestone_id", "milestone_id, version", "event_id"),
+            "milestones" => ("id", "id", "title"),
             _ => ("id", "severity, id", "salt"),
         };
         vec![

@@ -5,7 +5,7 @@ use tranche_application::audit::record::LoggedEvent;
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::StoreError;
 
-use super::all;
+use super::{all, before};
 use crate::rows::event::EventRow;
 
 /// The newest of both tables, each cut by its own index first. One statement, so that an event on
@@ -34,9 +34,6 @@ macro_rules! select_timeline {
     };
 }
 
-/// Sorts after every UUID in its text form.
-const AFTER_ALL: &str = "~";
-
 pub(super) async fn timeline(
     pool: &SqlitePool,
     of: Timeline,
@@ -46,12 +43,9 @@ pub(super) async fn timeline(
         Timeline::Project(id) => (select_timeline!("project_id"), id.to_string()),
         Timeline::Milestone(id) => (select_timeline!("milestone_id"), id.to_string()),
     };
-    let after = page
-        .after
-        .map_or_else(|| AFTER_ALL.to_owned(), |id| id.to_string());
     let rows = sqlx::query_as::<_, EventRow>(statement)
         .bind(owner)
-        .bind(after)
+        .bind(before(page))
         .bind(page.limit);
     all(rows.fetch_all(pool).await)
 }

@@ -168,7 +168,7 @@ async fn two_burns_of_one_wallet_take_one_place_and_one_burns() {
 
 #[tokio::test]
 async fn a_burn_that_is_not_sent_expires_and_leaves_its_place() {
-    let ledger = Ledger::start(Duration::from_secs(1)).await;
+    let ledger = Ledger::start(Duration::from_secs(2)).await;
     let burn = ledger.prepare("1").await;
     let verdict = ledger.burner.verdict(&burn).await.unwrap();
     assert_eq!(verdict, Verdict::Undecided(Wait::MayStillHappen));

@@ -100,7 +100,7 @@ impl Disbursements {
                 Ok(Ok(Progress::Ended(disbursement))) => return Ok(Progress::Ended(disbursement)),
                 Ok(Ok(Progress::Open(_))) | Err(_) => {}
                 Ok(Err(error)) => {
-                    warn!(disbursement = %id, %error, "a step waits for its next try")
+                    warn!(disbursement = %id, %error, "a step waits for its next try");
                 }
             }
             if Instant::now() + ASK_EVERY >= deadline {

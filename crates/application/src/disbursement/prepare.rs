@@ -1,7 +1,10 @@
 //! Plans and prepares a disbursement: afterwards the burn is signed, kept and paid for, not sent.
 
+use std::time::Duration;
+
 use serde_json::json;
 use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout_at};
 use tranche_domain::disbursement::PlanError;
 use tranche_domain::milestone::TransitionError;
 use tranche_domain::{
@@ -15,9 +18,11 @@ use crate::ports::burner::LedgerError;
 use crate::ports::store::{Conflict, StoreError};
 use crate::services::{Claimed, bind, claim};
 
-/// How often a disbursement is planned anew when others change the milestone, or take the wallet's
-/// next sequence number, in between.
-const TRIES: usize = 20;
+/// How long a disbursement waits for its wallet: while another burn of it is in flight, its next
+/// sequence number is taken.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a disbursement was not prepared. Nothing changed and nothing will burn.
 #[derive(Debug, Error)]
@@ -79,22 +84,37 @@ impl Disbursements {
             Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
             Claimed::Misused => return Err(DisburseError::KeyMisused),
         }
-        let mut last = Try::Stale;
-        for _ in 0..TRIES {
-            last = match self.try_prepare(milestone, amount, call).await {
-                Ok(Try::Done(outcome)) => return Ok(outcome),
-                Ok(again) => again,
-                Err(DisburseError::Store(StoreError::Conflict(Conflict::Retry))) => Try::Stale,
-                Err(error) => {
-                    self.report(milestone, call, &error);
-                    return Err(error);
-                }
-            };
+        let deadline = Instant::now() + PATIENCE;
+        match timeout_at(deadline, self.prepare_in_turn(milestone, amount, call)).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(error)) => {
+                self.report(milestone, call, &error);
+                Err(error)
+            }
+            Err(_) => Err(DisburseError::WalletBusy),
         }
-        Err(match last {
-            Try::SlotTaken => DisburseError::WalletBusy,
-            _ => StoreError::Conflict(Conflict::Stale).into(),
-        })
+    }
+
+    /// Tries until the wallet's next sequence number is free and the rules were checked on the
+    /// milestone as it stands.
+    async fn prepare_in_turn(
+        &self,
+        milestone: MilestoneId,
+        amount: Option<Amount>,
+        call: &Call,
+    ) -> Result<Outcome<DisbursementId>, DisburseError> {
+        // What waiting cannot mend is refused at once.
+        let plan = self.plan(milestone, amount, call).await?;
+        let _turn = self.turns.of(plan.wallet_account_id()).await;
+        loop {
+            match self.try_prepare(milestone, amount, call).await {
+                Ok(Try::Done(outcome)) => return Ok(outcome),
+                Ok(Try::Stale)
+                | Err(DisburseError::Store(StoreError::Conflict(Conflict::Retry))) => {}
+                Ok(Try::SlotTaken) => sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn try_prepare(

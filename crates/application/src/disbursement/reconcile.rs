@@ -14,9 +14,9 @@ use super::{AdvanceError, Disbursements, Progress};
 use crate::ports::store::StoreError;
 
 /// How long a disbursement is left alone after a look at it.
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(1);
 /// The pause between two rounds.
-const ROUND: Duration = Duration::from_secs(1);
+const ROUND: Duration = Duration::from_millis(500);
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use super::{Disbursement, DisbursementState, PreparedBurn};
 use crate::actor::Occasion;
 use crate::audit::{Action, AuditEvent, Fact, Resource};
 use crate::change::{Change, Write};
-use crate::ids::{DisbursementId, ProjectId};
+use crate::ids::{DisbursementId, MilestoneId, ProjectId};
 use crate::milestone::{
     BankTransfer, Milestone, MilestoneState, MilestoneStatus, Refusal, TransitionError,
 };
 use crate::money::Amount;
-use crate::project::{BurnPolicy, Project};
+use crate::project::{BooksError, BurnPolicy, Project};
 
 /// What the ledger is asked to burn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub struct DisbursementPlan {
     id: DisbursementId,
     amount: Amount,
     project_id: ProjectId,
+    milestone_id: MilestoneId,
     milestone_version: i64,
     sequence_account_id: String,
     wallet_account_id: String,
@@ -86,6 +87,7 @@ impl Milestone {
             id,
             amount,
             project_id: self.project_id,
+            milestone_id: self.id,
             milestone_version: self.version,
             sequence_account_id: wallet_account_id.clone(),
             wallet_account_id,
@@ -103,6 +105,9 @@ impl Milestone {
     ) -> Result<&BankTransfer, TransitionError> {
         let action = Action::DisbursementPrepared;
         let refused = |why| self.refused(action, why);
+        if self.project_id != project.id {
+            return Err(refused(BooksError::OtherProject.into()));
+        }
         let MilestoneState::Approved { approval, transfer } = &self.state else {
             return Err(refused(Refusal::of(self.status(), action)));
         };
@@ -139,6 +144,12 @@ impl DisbursementPlan {
         self.id
     }
 
+    /// The account whose tokens burn.
+    #[must_use]
+    pub fn wallet_account_id(&self) -> &str {
+        &self.wallet_account_id
+    }
+
     /// The project that pays.
     #[must_use]
     pub const fn project_id(&self) -> ProjectId {
@@ -173,14 +184,15 @@ impl DisbursementPlan {
         burn: PreparedBurn,
     ) -> Result<Change, PlanError> {
         let action = Action::DisbursementPrepared;
-        let transfer = milestone
-            .payable(&project, Some(self.amount), &self.occasion)?
-            .clone();
-        if milestone.version != self.milestone_version
+        if milestone.id != self.milestone_id
+            || milestone.version != self.milestone_version
             || project.wallet_account_id != self.wallet_account_id
         {
             return Err(PlanError::Stale);
         }
+        let transfer = milestone
+            .payable(&project, Some(self.amount), &self.occasion)?
+            .clone();
         let MilestoneState::Approved { approval, .. } = &milestone.state else {
             return Err(PlanError::Stale);
         };

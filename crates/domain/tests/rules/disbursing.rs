@@ -3,12 +3,12 @@
 use tranche_domain::disbursement::{DisbursementState, PlanError, VerdictError};
 use tranche_domain::{
     Amount, BurnPolicy, Disbursement, DisbursementPlan, Fact, MilestoneState, MilestoneStatus,
-    Policy,
+    Policy, Project, ProjectId,
 };
 
 use crate::scene::{
-    CHECKER, MAKER, Scene, TREASURER, act, burn, disbursement_id, failure, stroops, transfer,
-    written,
+    CHECKER, MAKER, Scene, TREASURER, act, burn, disbursement_id, failure, plan_of, stroops,
+    transfer, written,
 };
 
 fn plan(
@@ -150,6 +150,92 @@ fn a_plan_is_stale_once_the_wallet_is_another() {
     scene.project.wallet_account_id = "GOTHER".to_owned();
     let refused = made.prepare(scene.milestone, scene.project, burn(41));
     assert_eq!(refused.unwrap_err(), PlanError::Stale);
+}
+
+#[test]
+fn a_plan_is_for_its_own_milestone() {
+    let scene = Scene::at(MilestoneStatus::Approved);
+    let made = plan(&scene, None).unwrap();
+    let mut other = scene.milestone.clone();
+    other.id = plan_of(2).id;
+    let refused = made.prepare(other, scene.project, burn(41));
+    assert_eq!(refused.unwrap_err(), PlanError::Stale);
+}
+
+#[test]
+fn a_plan_is_stale_before_it_is_anything_else() {
+    let scene = Scene::at(MilestoneStatus::Approved);
+    let made = plan(&scene, None).unwrap();
+    // Nobody gave an amount: planned again, it is the new transfer's.
+    let change = scene
+        .milestone
+        .clone()
+        .record_transfer(transfer(400), &act(TREASURER, 6));
+    let now = scene.after(&change.unwrap());
+    assert_eq!(code(&now, None), None);
+    let refused = made.prepare(now.milestone, now.project, burn(41));
+    assert_eq!(refused.unwrap_err(), PlanError::Stale);
+}
+
+#[test]
+fn no_act_mixes_two_projects() {
+    let other = |mut project: Project| {
+        project.id = ProjectId(uuid::Uuid::from_u128(0xB001));
+        project
+    };
+    let draft = Scene::at(MilestoneStatus::Draft);
+    assert!(
+        draft
+            .milestone
+            .delete(other(draft.project), &act(MAKER, 9))
+            .is_err()
+    );
+    let mut approved = Scene::at(MilestoneStatus::Approved);
+    let made = plan(&approved, None).unwrap();
+    approved.project = other(approved.project);
+    assert_eq!(code(&approved, None), Some("project.books_inconsistent"));
+    let prepared = made.prepare(approved.milestone, approved.project, burn(41));
+    assert!(prepared.is_err());
+    let flying = Scene::at(MilestoneStatus::Disbursing);
+    let (open, foreign) = (flying.disbursement.unwrap(), other(flying.project));
+    let (milestone, act) = (flying.milestone, act(TREASURER, 9));
+    let settled = open
+        .clone()
+        .settle(milestone.clone(), foreign.clone(), 110, &act);
+    assert!(settled.is_err());
+    assert!(open.fail(milestone, foreign, failure(), &act).is_err());
+}
+
+#[test]
+fn whoever_ordered_it_disbursed_it_whoever_carries_it_out() {
+    let flying = Scene::at(MilestoneStatus::Disbursing);
+    let open = flying.disbursement.unwrap();
+    let change = open
+        .settle(flying.milestone, flying.project, 110, &act(CHECKER, 9))
+        .unwrap();
+    let MilestoneState::Disbursed { disbursed, .. } = written(change.milestone()).state else {
+        panic!("a settled milestone is disbursed");
+    };
+    assert_eq!(
+        (disbursed.by.as_str(), disbursed.at),
+        (TREASURER, act(CHECKER, 9).at)
+    );
+}
+
+#[test]
+fn an_operator_is_called_for_its_own_milestone_and_an_ended_one_is_not_sent() {
+    let flying = Scene::at(MilestoneStatus::Disbursing);
+    let open = flying.disbursement.clone().unwrap();
+    let elsewhere = Scene::at(MilestoneStatus::Approved).milestone;
+    let called = open
+        .clone()
+        .call_operator(&elsewhere, "lost".to_owned(), &act(MAKER, 9));
+    assert!(matches!(called, Err(VerdictError::Milestone(_))));
+    let change = open
+        .settle(flying.milestone, flying.project, 110, &act(TREASURER, 9))
+        .unwrap();
+    let ended = written(change.disbursement());
+    assert_eq!(ended.clone().sent(), ended);
 }
 
 #[test]

@@ -84,6 +84,17 @@ fn what_is_not_a_plain_decimal_is_refused() {
 }
 
 #[test]
+fn signs_without_end_are_refused_without_end() {
+    for signs in [2, 3, 1_000_000] {
+        assert_eq!("-".repeat(signs).parse::<Amount>(), Err(Malformed));
+        assert_eq!(
+            format!("{}1", "-".repeat(signs)).parse::<Amount>(),
+            Err(Malformed)
+        );
+    }
+}
+
+#[test]
 fn what_is_too_small_too_fine_or_too_large_is_refused_by_name() {
     let table = [
         ("-1", Negative),

@@ -1,0 +1,168 @@
+//! What is SQLite's own: the file, its lock, and the processes that share it.
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use tempfile::TempDir;
+use tranche_adapters_sqlite::{Settings, SqliteStore};
+use tranche_application::ports::queries::Queries;
+use tranche_application::ports::store::{Store, StoreError};
+
+const SOON: Settings = Settings {
+    busy_timeout: Duration::from_millis(200),
+    acquire_timeout: Duration::from_millis(200),
+    readers: 2,
+};
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("new").join("tranche.db");
+    (folder, file)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+async fn open(file: &Path) -> SqliteStore {
+    let store = SqliteStore::open_with(text(file), SOON).await;
+    store.expect("the store opens")
+}
+
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+/// Seeds and hashes are in it: nobody else reads the file, its journal, or its folder.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, file) = place();
+    let store = open(&file).await;
+    store.migrate().await.expect("the schema is made");
+    for (path, mode) in [
+        (file.clone(), 0o600),
+        (file.with_extension("db-wal"), 0o600),
+        (file.with_extension("db-shm"), 0o600),
+        (file.with_file_name(""), 0o700),
+    ] {
+        let metadata = std::fs::metadata(&path).expect("it is there");
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{path:?}");
+    }
+}
+
+/// A URL as the settings write it names the same file as a path.
+#[tokio::test]
+async fn a_url_is_a_path() {
+    let (_folder, file) = place();
+    for url in [
+        format!("sqlite://{}", text(&file)),
+        format!("sqlite:{}", text(&file)),
+        text(&file).to_owned(),
+    ] {
+        let store = SqliteStore::open(&url).await.expect("it opens");
+        store.migrate().await.expect("the schema stands");
+        store.ready().await.expect("it is ready");
+    }
+    for memory in ["sqlite::memory:", ":memory:", "sqlite://x?mode=memory"] {
+        let refused = SqliteStore::open(memory).await;
+        assert!(is_unavailable(&refused), "{memory}");
+    }
+    let nowhere = SqliteStore::open("/proc/nowhere/tranche.db").await;
+    assert!(is_unavailable(&nowhere), "{nowhere:?}");
+}
+
+/// Processes that start together make the schema once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_schema_is_made_once() {
+    let (_folder, file) = place();
+    let first = SqliteStore::open(text(&file)).await.expect("it opens");
+    assert!(
+        is_unavailable(&first.ready().await),
+        "not before it is made"
+    );
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let file = file.clone();
+            tokio::spawn(async move {
+                let store = SqliteStore::open(text(&file)).await.expect("it opens");
+                store.migrate().await.expect("the schema is made");
+                store.ready().await.expect("it is ready");
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it starts");
+    }
+    first.ready().await.expect("it is ready");
+
+    let past = SqlitePoolOptions::new()
+        .connect_with(SqliteConnectOptions::new().filename(&file))
+        .await
+        .expect("it opens");
+    for altered in [
+        "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(altered.to_owned()))
+            .execute(&past)
+            .await
+            .expect("it is altered");
+        assert!(is_unavailable(&first.ready().await), "{altered}");
+    }
+    assert!(is_unavailable(&first.migrate().await), "another schema");
+}
+
+/// A unit of work waits for the one before it in this process so long, and no longer.
+#[tokio::test]
+async fn a_unit_of_work_does_not_wait_for_ever() {
+    let (_folder, file) = place();
+    let store = open(&file).await;
+    store.migrate().await.expect("the schema is made");
+    let held = store.begin().await.expect("it begins");
+    let begun = Instant::now();
+    assert!(is_unavailable(&store.begin().await), "one writes");
+    assert!(begun.elapsed() >= SOON.acquire_timeout);
+    store.ready().await.expect("reads go on");
+    drop(held);
+    store
+        .begin()
+        .await
+        .expect("the next is free")
+        .commit()
+        .await
+        .expect("it is empty");
+}
+
+/// Another process's write lock is waited for so long, and no longer; reads go on.
+#[tokio::test]
+async fn a_locked_file_is_unavailable() {
+    let (_folder, file) = place();
+    let store = open(&file).await;
+    store.migrate().await.expect("the schema is made");
+    let other = open(&file).await;
+    let held = other.begin().await.expect("it begins");
+    let begun = Instant::now();
+    assert!(is_unavailable(&store.begin().await), "the file is locked");
+    assert!(begun.elapsed() >= SOON.busy_timeout);
+    store.ready().await.expect("reads go on");
+    drop(held);
+    // Dropped, it rolls back on a thread of its own: the busy timeout covers that.
+    store.begin().await.expect("the file is free");
+}
+
+/// A closed store says so.
+#[tokio::test]
+async fn a_closed_store_is_unavailable() {
+    let (_folder, file) = place();
+    let store = open(&file).await;
+    store.migrate().await.expect("the schema is made");
+    store.close().await;
+    assert!(is_unavailable(&store.begin().await));
+    assert!(is_unavailable(&store.ready().await));
+}
