@@ -1,3 +1,4 @@
 //! Throwaway servers for tests: started when asked for, gone with the process that asked.
 
 pub mod postgres;
+pub mod service;

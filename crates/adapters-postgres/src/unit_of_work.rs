@@ -14,7 +14,7 @@ use tranche_application::ports::store::{
 };
 use tranche_domain::Change;
 
-use crate::errors::{failed, unavailable};
+use crate::errors::{failed, is_dead_connection, unavailable};
 use crate::record;
 
 pub(crate) struct PostgresUnitOfWork {
@@ -93,6 +93,12 @@ impl UnitOfWork for PostgresUnitOfWork {
         if !self.sound {
             return Err(broken());
         }
-        self.transaction.commit().await.map_err(failed)
+        self.transaction.commit().await.map_err(|error| {
+            if is_dead_connection(&error) {
+                StoreError::OutcomeUnknown(Box::new(error))
+            } else {
+                failed(error)
+            }
+        })
     }
 }

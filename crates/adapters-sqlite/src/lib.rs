@@ -7,7 +7,6 @@
 //!
 //! A commit is on the disk when it returns (`synchronous = FULL`).
 
-#![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 mod audit;
 mod credentials;

@@ -3,7 +3,6 @@
     clippy::expect_used,
     reason = "hooks of the rules: tests in all but name"
 )]
-#![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! What is SQLite's own: the file, its lock, and the processes that share it.
 #![expect(clippy::expect_used, reason = "helpers of tests")]
-#![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Answers: views as JSON with their ETag, and a repeated call's first answer again.
+//! Answers: views as JSON with their `ETag`, and a repeated call's first answer again.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use tranche_application::idempotency::{Answered, IdempotencyKey};
 use crate::problem::Problem;
 use crate::state::App;
 
-/// A JSON answer; a view with a `version` gets it as its ETag.
+/// A JSON answer; a view with a `version` gets it as its `ETag`.
 pub fn json(status: StatusCode, view: &impl Serialize) -> Result<Response, Problem> {
     let body = serde_json::to_string(view).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
@@ -23,7 +23,10 @@ fn raw(status: StatusCode, body: String) -> Response {
         .ok()
         .and_then(|view| view.get("version").and_then(Value::as_i64))
         .and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok());
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let kind = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )];
     let mut response = (status, kind, body).into_response();
     if let Some(etag) = etag {
         response.headers_mut().insert(header::ETAG, etag);
@@ -43,7 +46,9 @@ pub async fn keep(
     if let Some(key) = key {
         let kept = async {
             let mut work = app.services.store.begin().await?;
-            work.idempotency().keep_answer(key, status.as_u16(), &body).await?;
+            work.idempotency()
+                .keep_answer(key, status.as_u16(), &body)
+                .await?;
             work.commit().await
         };
         if let Err(error) = kept.await {
@@ -57,8 +62,9 @@ pub async fn keep(
 pub fn again(answered: &Answered) -> Option<Response> {
     let (status, body) = answered.answer.as_ref()?;
     let mut response = raw(StatusCode::from_u16(*status).ok()?, body.clone());
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    response.headers_mut().insert(
+        HeaderName::from_static("idempotency-replayed"),
+        HeaderValue::from_static("true"),
+    );
     Some(response)
 }

@@ -12,6 +12,7 @@ use tranche_application::Caller;
 use tranche_application::keys::KeyRing;
 use tranche_domain::{Actor, Origin, ProjectId, Role};
 
+use oidc::OidcError;
 pub use permission::Permission;
 
 use crate::problem::Problem;
@@ -44,9 +45,16 @@ impl Authenticated {
     /// # Errors
     /// 403 naming the roles that would.
     pub fn may(&self, permission: Permission) -> Result<Caller, Problem> {
-        let role = permission.roles().iter().find(|role| self.roles.contains(role));
+        let role = permission
+            .roles()
+            .iter()
+            .find(|role| self.roles.contains(role));
         let role = role.ok_or_else(|| {
-            let needed: Vec<&str> = permission.roles().iter().map(|role| role.as_str()).collect();
+            let needed: Vec<&str> = permission
+                .roles()
+                .iter()
+                .map(|role| role.as_str())
+                .collect();
             Problem::new(
                 StatusCode::FORBIDDEN,
                 "auth.role_required",
@@ -54,7 +62,10 @@ impl Authenticated {
             )
         })?;
         Ok(Caller {
-            actor: Actor { id: self.subject.clone(), role: *role },
+            actor: Actor {
+                id: self.subject.clone(),
+                role: *role,
+            },
             origin: self.origin.clone(),
             scope: self.scope,
         })
@@ -72,18 +83,36 @@ impl FromRequestParts<App> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(parts).ok_or_else(|| {
-            unauthorized("auth.missing", "send an API key as `Authorization: Bearer …`")
+            unauthorized(
+                "auth.missing",
+                "send an API key as `Authorization: Bearer …`",
+            )
         })?;
-        let Identity { subject, roles, scope } = identify(token, app).await?;
-        let ip_address =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let Identity {
+            subject,
+            roles,
+            scope,
+        } = identify(token, app).await?;
+        let ip_address = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip().to_canonical());
         let user_agent = parts
             .headers
             .get(header::USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .map(|text| text.chars().take(512).collect());
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
-        Ok(Self { subject, roles, scope, origin: Origin { ip_address, user_agent, request_id } })
+        Ok(Self {
+            subject,
+            roles,
+            scope,
+            origin: Origin {
+                ip_address,
+                user_agent,
+                request_id,
+            },
+        })
     }
 }
 
@@ -94,18 +123,34 @@ fn bearer(parts: &Parts) -> Option<&str> {
 }
 
 async fn identify(token: &str, app: &App) -> Result<Identity, Problem> {
-    let refused = || unauthorized("auth.invalid", "the credential is unknown, expired or revoked");
+    let refused = || {
+        unauthorized(
+            "auth.invalid",
+            "the credential is unknown, expired or revoked",
+        )
+    };
     if let Some(id) = KeyRing::id_of(token) {
         let key = app.queries.key(id).await?.ok_or_else(refused)?;
         if key.revoked_at.is_some() || !app.ring.opens(token, &key) {
             return Err(refused());
         }
-        return Ok(Identity { subject: key.subject, roles: key.roles, scope: key.project_id });
+        return Ok(Identity {
+            subject: key.subject,
+            roles: key.roles,
+            scope: key.project_id,
+        });
     }
     match &app.oidc {
-        Some(oidc) => oidc.identify(token).await.map_err(|error| {
-            tracing::info!(%error, "a token was refused");
-            refused()
+        Some(oidc) => oidc.identify(token).await.map_err(|error| match error {
+            OidcError::Unavailable => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "auth.unavailable",
+                "the token's issuer does not answer; try again",
+            ),
+            error => {
+                tracing::info!(%error, "a token was refused");
+                refused()
+            }
         }),
         None => Err(refused()),
     }

@@ -32,7 +32,12 @@ pub enum Command {
     /// Run the sandbox ledger alone
     Sandbox {
         /// Where it listens
-        #[arg(long = "listen", id = "sandbox_address", value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+        #[arg(
+            long = "listen",
+            id = "sandbox_address",
+            value_name = "HOST:PORT",
+            default_value = "127.0.0.1:8000"
+        )]
         listen: SocketAddr,
         /// Where it keeps its state
         #[arg(long = "data", value_name = "DIR", default_value = "sandbox-data")]
@@ -102,5 +107,9 @@ fn role(text: &str) -> Result<Role, String> {
 fn rate_limit(text: &str) -> Result<String, String> {
     let (count, unit) = text.split_once('/').unwrap_or((text, ""));
     let good = matches!(unit, "s" | "min" | "h" | "d") && count.parse::<u32>().is_ok_and(|n| n > 0);
-    if good { Ok(text.to_owned()) } else { Err("must be like 5000/h (s, min, h or d)".to_owned()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("must be like 5000/h (s, min, h or d)".to_owned())
+    }
 }

@@ -46,50 +46,103 @@ pub struct Settings {
     #[arg(long, env = "TRANCHE_LISTEN", global = true, value_name = "HOST:PORT")]
     listen: Option<String>,
     /// `sqlite://FILE` or `postgres://…` [default: tranche.db in the data folder]
-    #[arg(long, env = "TRANCHE_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TRANCHE_DATABASE_URL",
+        global = true,
+        value_name = "URL",
+        hide_env_values = true
+    )]
     database_url: Option<String>,
     /// `sandbox` (in this process) or `stellar` [default: sandbox]
     #[arg(long, env = "TRANCHE_LEDGER", global = true)]
     ledger: Option<String>,
     /// The Stellar RPC endpoint, with the ledger `stellar`
-    #[arg(long, env = "TRANCHE_STELLAR_RPC_URL", global = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "TRANCHE_STELLAR_RPC_URL",
+        global = true,
+        value_name = "URL"
+    )]
     stellar_rpc_url: Option<String>,
     /// The network's passphrase, with the ledger `stellar`
-    #[arg(long, env = "TRANCHE_STELLAR_NETWORK_PASSPHRASE", global = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        env = "TRANCHE_STELLAR_NETWORK_PASSPHRASE",
+        global = true,
+        value_name = "TEXT"
+    )]
     stellar_network_passphrase: Option<String>,
     /// The asset that is burned, with the ledger `stellar`
     #[arg(long, env = "TRANCHE_ASSET", global = true, value_name = "CODE:ISSUER")]
     asset: Option<String>,
     /// How long a signed burn stays valid, in seconds of ledger time, 30 to 3600 [default: 180]
-    #[arg(long, env = "TRANCHE_BURN_TTL_SECONDS", global = true, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "TRANCHE_BURN_TTL_SECONDS",
+        global = true,
+        value_name = "SECONDS"
+    )]
     burn_ttl_seconds: Option<u64>,
     /// Where the sandbox ledger listens [default: 127.0.0.1:0]
-    #[arg(long, env = "TRANCHE_SANDBOX_LISTEN", global = true, value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        env = "TRANCHE_SANDBOX_LISTEN",
+        global = true,
+        value_name = "HOST:PORT"
+    )]
     sandbox_listen: Option<String>,
     /// How often the sandbox closes a ledger, in milliseconds [default: 1000]
-    #[arg(long, env = "TRANCHE_SANDBOX_LEDGER_MS", global = true, value_name = "MS")]
+    #[arg(
+        long,
+        env = "TRANCHE_SANDBOX_LEDGER_MS",
+        global = true,
+        value_name = "MS"
+    )]
     sandbox_ledger_ms: Option<u64>,
     /// Where the service keeps its files [default: tranche-data]
     #[arg(long, env = "TRANCHE_DATA_DIR", global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// 64 hex digits that seal the wallets' seeds; made and kept in the data folder for the
     /// embedded default, required otherwise
-    #[arg(long, env = "TRANCHE_MASTER_KEY", global = true, value_name = "HEX", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TRANCHE_MASTER_KEY",
+        global = true,
+        value_name = "HEX",
+        hide_env_values = true
+    )]
     master_key: Option<SecretString>,
     /// An OIDC issuer whose tokens are accepted too
     #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
     oidc_issuer: Option<String>,
     /// The audience that its tokens must have
-    #[arg(long, env = "TRANCHE_OIDC_AUDIENCE", global = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        env = "TRANCHE_OIDC_AUDIENCE",
+        global = true,
+        value_name = "TEXT"
+    )]
     oidc_audience: Option<String>,
     /// Its key set, where it is not discovered from the issuer
     #[arg(long, env = "TRANCHE_OIDC_JWKS_URL", global = true, value_name = "URL")]
     oidc_jwks_url: Option<String>,
-    /// The claim that holds the roles [default: tranche_roles]
-    #[arg(long, env = "TRANCHE_OIDC_ROLES_CLAIM", global = true, value_name = "NAME")]
+    /// The claim that holds the roles [default: `tranche_roles`]
+    #[arg(
+        long,
+        env = "TRANCHE_OIDC_ROLES_CLAIM",
+        global = true,
+        value_name = "NAME"
+    )]
     oidc_roles_claim: Option<String>,
     /// Where incidents are reported too
-    #[arg(long, env = "TRANCHE_SENTRY_DSN", global = true, value_name = "DSN", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TRANCHE_SENTRY_DSN",
+        global = true,
+        value_name = "DSN",
+        hide_env_values = true
+    )]
     sentry_dsn: Option<String>,
     /// What is logged, such as `info` or `tranche_api=debug` [default: info]
     #[arg(long, env = "TRANCHE_LOG", global = true, value_name = "FILTER")]
@@ -163,7 +216,10 @@ pub struct Config {
 }
 
 fn value(setting: &'static str, why: impl Into<String>) -> ConfigError {
-    ConfigError::Value { setting, why: why.into() }
+    ConfigError::Value {
+        setting,
+        why: why.into(),
+    }
 }
 
 impl Settings {
@@ -176,7 +232,10 @@ impl Settings {
             let file = from_file(&path)?;
             self.fill_from(file);
         }
-        let data_dir = self.data_dir.take().unwrap_or_else(|| PathBuf::from("tranche-data"));
+        let data_dir = self
+            .data_dir
+            .take()
+            .unwrap_or_else(|| PathBuf::from("tranche-data"));
         let ledger = self.ledger()?;
         let burn_ttl = self.burn_ttl_seconds.unwrap_or(180);
         if !(30..=3600).contains(&burn_ttl) {
@@ -210,7 +269,10 @@ impl Settings {
                 let listen = self.sandbox_listen.as_deref();
                 let interval = self.sandbox_ledger_ms.unwrap_or(1000);
                 if !(10..=60_000).contains(&interval) {
-                    return Err(value("TRANCHE_SANDBOX_LEDGER_MS", "must be from 10 to 60000"));
+                    return Err(value(
+                        "TRANCHE_SANDBOX_LEDGER_MS",
+                        "must be from 10 to 60000",
+                    ));
                 }
                 Ok(Ledger::Sandbox {
                     listen: address("TRANCHE_SANDBOX_LISTEN", listen, "127.0.0.1:0")?,
@@ -219,12 +281,16 @@ impl Settings {
             }
             "stellar" => {
                 let given = |setting, text: &Option<String>| {
-                    text.clone().ok_or_else(|| value(setting, "is required by TRANCHE_LEDGER=stellar"))
+                    text.clone()
+                        .ok_or_else(|| value(setting, "is required by TRANCHE_LEDGER=stellar"))
                 };
                 let asset = given("TRANCHE_ASSET", &self.asset)?;
                 let rpc_url = given("TRANCHE_STELLAR_RPC_URL", &self.stellar_rpc_url)?;
                 if !rpc_url.starts_with("http://") && !rpc_url.starts_with("https://") {
-                    return Err(value("TRANCHE_STELLAR_RPC_URL", "must be an http or https URL"));
+                    return Err(value(
+                        "TRANCHE_STELLAR_RPC_URL",
+                        "must be an http or https URL",
+                    ));
                 }
                 Ok(Ledger::Stellar {
                     rpc_url,
@@ -245,11 +311,15 @@ impl Settings {
     }
 
     fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
-        let Some(issuer) = self.oidc_issuer.clone() else { return Ok(None) };
-        let audience = self
-            .oidc_audience
-            .clone()
-            .ok_or_else(|| value("TRANCHE_OIDC_AUDIENCE", "is required by TRANCHE_OIDC_ISSUER"))?;
+        let Some(issuer) = self.oidc_issuer.clone() else {
+            return Ok(None);
+        };
+        let audience = self.oidc_audience.clone().ok_or_else(|| {
+            value(
+                "TRANCHE_OIDC_AUDIENCE",
+                "is required by TRANCHE_OIDC_ISSUER",
+            )
+        })?;
         Ok(Some(OidcSettings {
             issuer,
             audience,
@@ -267,7 +337,10 @@ fn from_file(path: &Path) -> Result<Settings, ConfigError> {
         .add_source(config::File::from(path).format(config::FileFormat::Toml))
         .build()
         .and_then(config::Config::try_deserialize)
-        .map_err(|error| ConfigError::File { path: path.to_owned(), why: error.to_string() })
+        .map_err(|error| ConfigError::File {
+            path: path.to_owned(),
+            why: error.to_string(),
+        })
 }
 
 fn address(
@@ -277,13 +350,18 @@ fn address(
 ) -> Result<SocketAddr, ConfigError> {
     let text = text.unwrap_or(default).replace("localhost", "127.0.0.1");
     text.parse().map_err(|_| {
-        value(setting, format!("is \"{text}\" and must be HOST:PORT, such as {default}"))
+        value(
+            setting,
+            format!("is \"{text}\" and must be HOST:PORT, such as {default}"),
+        )
     })
 }
 
 fn database(url: Option<&str>, data_dir: &Path) -> Result<Database, ConfigError> {
     let setting = "TRANCHE_DATABASE_URL";
-    let Some(url) = url else { return Ok(Database::Sqlite(data_dir.join("tranche.db"))) };
+    let Some(url) = url else {
+        return Ok(Database::Sqlite(data_dir.join("tranche.db")));
+    };
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let path = path.split('?').next().unwrap_or(path);
@@ -302,7 +380,8 @@ impl Config {
     /// Whether everything is embedded: only then does the service make its own master key.
     #[must_use]
     pub const fn is_embedded(&self) -> bool {
-        matches!(self.database, Database::Sqlite(_)) && matches!(self.ledger, Ledger::Sandbox { .. })
+        matches!(self.database, Database::Sqlite(_))
+            && matches!(self.ledger, Ledger::Sandbox { .. })
     }
 
     /// Every setting in force, a line each, with secrets masked.
@@ -318,23 +397,36 @@ impl Config {
                 format!("TRANCHE_SANDBOX_LISTEN={listen}"),
                 format!("TRANCHE_SANDBOX_LEDGER_MS={}", interval.as_millis()),
             ]),
-            Ledger::Stellar { rpc_url, passphrase, asset } => lines.extend([
+            Ledger::Stellar {
+                rpc_url,
+                passphrase,
+                asset,
+            } => lines.extend([
                 "TRANCHE_LEDGER=stellar".to_owned(),
                 format!("TRANCHE_STELLAR_RPC_URL={rpc_url}"),
                 format!("TRANCHE_STELLAR_NETWORK_PASSPHRASE={passphrase}"),
                 format!("TRANCHE_ASSET={asset}"),
             ]),
         }
-        lines.push(format!("TRANCHE_BURN_TTL_SECONDS={}", self.burn_ttl.as_secs()));
+        lines.push(format!(
+            "TRANCHE_BURN_TTL_SECONDS={}",
+            self.burn_ttl.as_secs()
+        ));
         lines.push(format!("TRANCHE_DATA_DIR={}", self.data_dir.display()));
         let masked = |given: bool| if given { "********" } else { "" };
-        lines.push(format!("TRANCHE_MASTER_KEY={}", masked(self.master_key.is_some())));
+        lines.push(format!(
+            "TRANCHE_MASTER_KEY={}",
+            masked(self.master_key.is_some())
+        ));
         if let Some(oidc) = &self.oidc {
             lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
             lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));
             lines.push(format!("TRANCHE_OIDC_ROLES_CLAIM={}", oidc.roles_claim));
         }
-        lines.push(format!("TRANCHE_SENTRY_DSN={}", masked(self.sentry_dsn.is_some())));
+        lines.push(format!(
+            "TRANCHE_SENTRY_DSN={}",
+            masked(self.sentry_dsn.is_some())
+        ));
         lines.push(format!("TRANCHE_LOG={}", self.log));
         lines.join("\n")
     }

@@ -53,9 +53,20 @@ pub async fn run(config: &Config, exit: bool) -> anyhow::Result<ExitCode> {
     };
     if exit {
         service.stop().await?;
-        return Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if agree {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
-    let all = [Role::Viewer, Role::Manager, Role::Approver, Role::Treasurer, Role::Auditor, Role::Admin];
+    let all = [
+        Role::Viewer,
+        Role::Manager,
+        Role::Approver,
+        Role::Treasurer,
+        Role::Auditor,
+        Role::Admin,
+    ];
     let key = issue(&config, "you", &all).await?;
     show::farewell(&base, &key);
     until_told_to_stop().await?;
@@ -81,7 +92,9 @@ async fn issue(config: &Config, subject: &str, roles: &[Role]) -> anyhow::Result
         project_id: None,
         rate_limit: None,
     };
-    let token = wiring::keys(config, &stores)?.issue(new, &operator()).await?;
+    let token = wiring::keys(config, &stores)?
+        .issue(new, &operator())
+        .await?;
     Ok(token.expose().to_owned())
 }
 
@@ -107,17 +120,31 @@ async fn walk(config: &Config, base: &str, ledger: Option<&str>) -> anyhow::Resu
 
     let began = Instant::now();
     let address = format!("/v1/milestones/{milestone_id}/disburse?wait=60");
-    let settled = cast.treasurer.post(&address, &DisburseBody::default()).await?;
+    let settled = cast
+        .treasurer
+        .post(&address, &DisburseBody::default())
+        .await?;
     anyhow::ensure!(
         settled.get("burn_tx_hash").is_some(),
         "the ledger has not decided in a minute: {settled}"
     );
-    show::step(6, "disbursed by amaka", &show::grouped(AMOUNT, " NGNTS burned"), began);
+    show::step(
+        6,
+        "disbursed by amaka",
+        &show::grouped(AMOUNT, " NGNTS burned"),
+        began,
+    );
 
-    let after = cast.admin.get(&format!("/v1/projects/{project_id}")).await?;
+    let after = cast
+        .admin
+        .get(&format!("/v1/projects/{project_id}"))
+        .await?;
     let disbursement = settled.get("disbursement").cloned().unwrap_or_default();
     show::books(&project, &after, &disbursement);
-    let timeline = cast.admin.get(&format!("/v1/milestones/{milestone_id}/activity")).await?;
+    let timeline = cast
+        .admin
+        .get(&format!("/v1/milestones/{milestone_id}/activity"))
+        .await?;
     show::timeline(&timeline);
     let findings = books::check(&project, &after, &settled, &timeline, AMOUNT, ledger).await?;
     show::findings(&findings);
@@ -135,7 +162,12 @@ async fn open_project(cast: &Cast) -> anyhow::Result<Value> {
         burn_policy: None,
     };
     let project = cast.admin.post("/v1/projects", &body).await?;
-    show::step(1, "project opened by ifeoma", &show::grouped(NAV, " NGNTS in its wallet"), began);
+    show::step(
+        1,
+        "project opened by ifeoma",
+        &show::grouped(NAV, " NGNTS in its wallet"),
+        began,
+    );
     Ok(project)
 }
 
@@ -150,15 +182,24 @@ async fn prepare_milestone(cast: &Cast, project_id: &str) -> anyhow::Result<Valu
     };
     let address = format!("/v1/projects/{project_id}/milestones");
     let milestone = cast.manager.post(&address, &body).await?;
-    show::step(2, "milestone drafted by ngozi", &show::grouped(AMOUNT, " planned"), began);
+    show::step(
+        2,
+        "milestone drafted by ngozi",
+        &show::grouped(AMOUNT, " planned"),
+        began,
+    );
 
     let at = format!("/v1/milestones/{}", text(&milestone, "id")?);
     let began = Instant::now();
-    cast.manager.post(&format!("{at}/submit"), &EmptyBody {}).await?;
+    cast.manager
+        .post(&format!("{at}/submit"), &EmptyBody {})
+        .await?;
     show::step(3, "submitted by ngozi", "", began);
 
     let began = Instant::now();
-    cast.approver.post(&format!("{at}/approve"), &EmptyBody {}).await?;
+    cast.approver
+        .post(&format!("{at}/approve"), &EmptyBody {})
+        .await?;
     show::step(4, "approved by tunde", "whoever submitted may not", began);
 
     let began = Instant::now();
@@ -168,12 +209,22 @@ async fn prepare_milestone(cast: &Cast, project_id: &str) -> anyhow::Result<Valu
         date: SystemClock.now().date_naive().to_string(),
         notes: Some("Paid to the contractor.".to_owned()),
     };
-    let paid = cast.treasurer.post(&format!("{at}/bank-transfer"), &body).await?;
-    show::step(5, "bank transfer recorded by amaka", "NIP-2026-000417", began);
+    let paid = cast
+        .treasurer
+        .post(&format!("{at}/bank-transfer"), &body)
+        .await?;
+    show::step(
+        5,
+        "bank transfer recorded by amaka",
+        "NIP-2026-000417",
+        began,
+    );
     Ok(paid)
 }
 
 fn text(view: &Value, name: &str) -> anyhow::Result<String> {
     let text = view.get(name).and_then(Value::as_str);
-    Ok(text.with_context(|| format!("an answer has no {name}"))?.to_owned())
+    Ok(text
+        .with_context(|| format!("an answer has no {name}"))?
+        .to_owned())
 }

@@ -34,7 +34,11 @@ impl Form {
     }
 
     const fn of(prefix: &'static str, fields: Map<String, Value>) -> Self {
-        Self { prefix, fields, errors: Vec::new() }
+        Self {
+            prefix,
+            fields,
+            errors: Vec::new(),
+        }
     }
 
     /// A field that must be there.
@@ -65,6 +69,10 @@ impl Form {
     }
 
     /// A field in which absent and null differ: `Some(None)` is null.
+    #[expect(
+        clippy::option_option,
+        reason = "absent, null and a value are three things"
+    )]
     pub fn nullable<T>(
         &mut self,
         name: &str,
@@ -102,7 +110,10 @@ impl Form {
 
     /// Says that a field is wrong.
     pub fn flaw(&mut self, name: &str, message: Flaw) {
-        self.errors.push(FieldError { field: format!("{}{name}", self.prefix), message });
+        self.errors.push(FieldError {
+            field: format!("{}{name}", self.prefix),
+            message,
+        });
     }
 
     /// Ends the reading: everything that is wrong, or what `build` makes of the fields.
@@ -128,7 +139,10 @@ impl Form {
     }
 
     fn refuse_the_rest(&mut self) {
-        for name in std::mem::take(&mut self.fields).into_iter().map(|(name, _)| name) {
+        for name in std::mem::take(&mut self.fields)
+            .into_iter()
+            .map(|(name, _)| name)
+        {
             let shown: String = name.chars().take(100).collect();
             self.flaw(&shown, "is not a field here".to_owned());
         }
@@ -174,14 +188,23 @@ pub fn whole(min: i32, max: i32) -> impl FnOnce(&Value) -> Result<i32, Flaw> {
 
 /// `true` or `false`.
 pub fn flag(value: &Value) -> Result<bool, Flaw> {
-    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
+    value
+        .as_bool()
+        .ok_or_else(|| "must be true or false".to_owned())
 }
 
 /// A day as `2026-11-21`.
 pub fn day(value: &Value) -> Result<chrono::NaiveDate, Flaw> {
     let flaw = || "must be a date such as \"2026-11-21\"".to_owned();
-    let text = value.as_str().filter(|text| text.len() == 10).ok_or_else(flaw)?;
+    let text = value
+        .as_str()
+        .filter(|text| text.len() == 10)
+        .ok_or_else(flaw)?;
     let date: chrono::NaiveDate = text.parse().map_err(|_| flaw())?;
     let first = chrono::NaiveDate::from_ymd_opt(2000, 1, 1).ok_or_else(flaw)?;
-    if date < first { Err("must not lie before 2000-01-01".to_owned()) } else { Ok(date) }
+    if date < first {
+        Err("must not lie before 2000-01-01".to_owned())
+    } else {
+        Ok(date)
+    }
 }

@@ -66,15 +66,29 @@ impl FromRequest<App> for Incoming {
                 .into(),
         });
         let expected_version = if_match(&parts.headers)?;
-        Ok(Self { caller, body: body.to_vec(), idempotency, expected_version })
+        Ok(Self {
+            caller,
+            body: body.to_vec(),
+            idempotency,
+            expected_version,
+        })
     }
 }
 
 fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| !body.is_empty()) else {
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .filter(|_| !body.is_empty())
+    else {
         return Ok(());
     };
-    let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    let kind = value
+        .to_str()
+        .unwrap_or("")
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim();
     if kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json") {
         return Ok(());
     }
@@ -86,15 +100,21 @@ fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::malformed("Idempotency-Key must be 1 to 255 visible ASCII characters")),
+        _ => Err(Problem::malformed(
+            "Idempotency-Key must be 1 to 255 visible ASCII characters",
+        )),
     }
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or("").trim();
     if text == "*" {
         return Ok(None);

@@ -45,12 +45,17 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.settings.resolve()?;
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         anyhow::bail!("another TLS provider is installed");
     }
     let _sentry = init_sentry(&config)?;
     init_log(&config, &cli.command)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(dispatch(cli.command, &config))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(code)
@@ -60,7 +65,12 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
     match command {
         Command::Serve => serve::serve(config).await?,
         Command::Demo { exit } => return demo::run(config, exit).await,
-        Command::Sandbox { listen, data, ledger_interval_ms, network_passphrase } => {
+        Command::Sandbox {
+            listen,
+            data,
+            ledger_interval_ms,
+            network_passphrase,
+        } => {
             serve::sandbox(stellar_sandbox::Config {
                 listen,
                 data_dir: data,
@@ -97,20 +107,30 @@ async fn reconcile(config: &Config) -> anyhow::Result<()> {
 }
 
 fn init_sentry(config: &Config) -> anyhow::Result<Option<sentry::ClientInitGuard>> {
-    let Some(dsn) = &config.sentry_dsn else { return Ok(None) };
+    let Some(dsn) = &config.sentry_dsn else {
+        return Ok(None);
+    };
     let mut options = sentry::ClientOptions::new().maybe_release(sentry::release_name!());
-    options.dsn =
-        Some(dsn.parse().map_err(|_| anyhow::anyhow!("TRANCHE_SENTRY_DSN: is not a DSN"))?);
+    options.dsn = Some(
+        dsn.parse()
+            .map_err(|_| anyhow::anyhow!("TRANCHE_SENTRY_DSN: is not a DSN"))?,
+    );
     Ok(Some(sentry::init(options)))
 }
 
 /// Logs go to stderr: JSON for the service, quiet for commands that people read.
 fn init_log(config: &Config, command: &Command) -> anyhow::Result<()> {
     let served = matches!(command, Command::Serve | Command::Sandbox { .. });
-    let wanted = if served || config.log != "info" { config.log.as_str() } else { "warn" };
-    let filter = EnvFilter::try_new(wanted)
-        .map_err(|error| anyhow::anyhow!("TRANCHE_LOG: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let wanted = if served || config.log != "info" {
+        config.log.as_str()
+    } else {
+        "warn"
+    };
+    let filter =
+        EnvFilter::try_new(wanted).map_err(|error| anyhow::anyhow!("TRANCHE_LOG: {error}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if served {
         log.json().flatten_event(true).init();
     } else {

@@ -18,7 +18,9 @@ use crate::config::Config;
 #[derive(Debug, Error)]
 pub enum MasterKeyError {
     /// It must be given.
-    #[error("TRANCHE_MASTER_KEY: is required unless both database and ledger are embedded; make one with `openssl rand -hex 32`")]
+    #[error(
+        "TRANCHE_MASTER_KEY: is required unless both database and ledger are embedded; make one with `openssl rand -hex 32`"
+    )]
     Required,
     /// It is not one.
     #[error("{0}: must be 64 hex digits")]
@@ -47,9 +49,10 @@ pub struct Secrets {
 /// [`MasterKeyError`].
 pub fn secrets(config: &Config, entropy: &dyn Entropy) -> Result<Secrets, MasterKeyError> {
     let (name, text) = match &config.master_key {
-        Some(key) => {
-            ("TRANCHE_MASTER_KEY".to_owned(), Zeroizing::new(key.expose_secret().to_owned()))
-        }
+        Some(key) => (
+            "TRANCHE_MASTER_KEY".to_owned(),
+            Zeroizing::new(key.expose_secret().to_owned()),
+        ),
         None if config.is_embedded() => kept(config, entropy)?,
         None => return Err(MasterKeyError::Required),
     };
@@ -58,19 +61,30 @@ pub fn secrets(config: &Config, entropy: &dyn Entropy) -> Result<Secrets, Master
     hex::decode_to_slice(text, bytes.as_mut_slice())
         .map_err(|_| MasterKeyError::NotAKey(name.clone()))?;
     let master = MasterKey::from_hex(text).map_err(|_| MasterKeyError::NotAKey(name))?;
-    Ok(Secrets { master, ring: KeyRing::new(keyed_hash(&bytes, b"tranche api key pepper v1")) })
+    Ok(Secrets {
+        master,
+        ring: KeyRing::new(keyed_hash(&bytes, b"tranche api key pepper v1")),
+    })
 }
 
 /// The key in the data folder; the first process makes it, others read what that one made.
-fn kept(config: &Config, entropy: &dyn Entropy) -> Result<(String, Zeroizing<String>), MasterKeyError> {
+fn kept(
+    config: &Config,
+    entropy: &dyn Entropy,
+) -> Result<(String, Zeroizing<String>), MasterKeyError> {
     let path = config.data_dir.join("master.key");
-    let failed = |why| MasterKeyError::File { path: path.clone(), why };
+    let failed = |why| MasterKeyError::File {
+        path: path.clone(),
+        why,
+    };
     std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
     if !path.exists() {
         let fresh = Zeroizing::new(hex::encode(*Zeroizing::new(entropy.secret())));
         // Written whole beside it and linked into place: nobody ever reads half a key, and of two
         // processes that start at once one wins.
-        let draft = config.data_dir.join(format!("master.key.{}", std::process::id()));
+        let draft = config
+            .data_dir
+            .join(format!("master.key.{}", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -78,7 +92,9 @@ fn kept(config: &Config, entropy: &dyn Entropy) -> Result<(String, Zeroizing<Str
             .mode(0o600)
             .open(&draft)
             .map_err(failed)?;
-        file.write_all(fresh.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        file.write_all(fresh.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
         let linked = std::fs::hard_link(&draft, &path);
         std::fs::remove_file(&draft).map_err(failed)?;
         if let Err(error) = linked

@@ -7,9 +7,18 @@ pub struct LogMonitor;
 
 impl Monitor for LogMonitor {
     fn report(&self, incident: Incident) {
-        let Incident { operation, critical, error, context } = incident;
+        let Incident {
+            operation,
+            critical,
+            error,
+            context,
+        } = incident;
         tracing::error!(operation, critical, error, %context, "incident");
-        let level = if critical { sentry::Level::Error } else { sentry::Level::Warning };
+        let level = if critical {
+            sentry::Level::Error
+        } else {
+            sentry::Level::Warning
+        };
         sentry::with_scope(
             |scope| {
                 scope.set_tag("operation", operation);

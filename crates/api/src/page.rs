@@ -39,7 +39,10 @@ impl PageQuery {
                 .ok()
                 .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                 .ok_or_else(|| {
-                    Problem::field("limit", format!("must be a whole number from 1 to {MAX_LIMIT}"))
+                    Problem::field(
+                        "limit",
+                        format!("must be a whole number from 1 to {MAX_LIMIT}"),
+                    )
                 })?,
         };
         let after = self.cursor.as_deref().map(decode).transpose()?;
@@ -111,7 +114,10 @@ pub struct Breadcrumb {
 impl Breadcrumb {
     /// A step.
     pub fn new(label: impl Into<String>, href: impl Into<String>) -> Self {
-        Self { label: label.into(), href: href.into() }
+        Self {
+            label: label.into(),
+            href: href.into(),
+        }
     }
 }
 
@@ -128,12 +134,20 @@ impl<T> Listing<T> {
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor =
-            rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(id(row).as_bytes()));
+        let next_cursor = rows
+            .last()
+            .filter(|_| more)
+            .map(|row| URL_SAFE_NO_PAD.encode(id(row).as_bytes()));
         Self {
             data: rows.iter().map(view).collect(),
-            page: PageInfo { next_cursor, limit: page.limit },
-            navigation: Navigation { breadcrumbs, here: here.to_string() },
+            page: PageInfo {
+                next_cursor,
+                limit: page.limit,
+            },
+            navigation: Navigation {
+                breadcrumbs,
+                here: here.to_string(),
+            },
         }
     }
 }
@@ -141,5 +155,8 @@ impl<T> Listing<T> {
 /// The page with one row more, so that its end is known.
 #[must_use]
 pub const fn one_more(page: Page) -> Page {
-    Page { after: page.after, limit: page.limit + 1 }
+    Page {
+        after: page.after,
+        limit: page.limit + 1,
+    }
 }

@@ -26,14 +26,22 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// The `type` of a problem.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub enum Kind {
+    /// Nothing beyond the status and the code.
+    #[serde(rename = "about:blank")]
+    Blank,
+}
+
 /// An error as the caller sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind of problem; `about:blank` where the code says it all.
+    /// Always `about:blank`: the code says it all.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: Kind,
     /// The status in words.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// What happened, for people.
@@ -53,8 +61,8 @@ impl Problem {
     /// A problem of this status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            kind: Kind::Blank,
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             code,
@@ -79,12 +87,19 @@ impl Problem {
 
     /// One field that cannot be accepted.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.to_owned(), message: message.into() }])
+        Self::invalid(vec![FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        }])
     }
 
     /// Not there, or not for the caller's eyes.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no such {what}"),
+        )
     }
 
     /// A fault on our side; the log has the rest.
@@ -116,10 +131,14 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -135,6 +154,15 @@ impl From<StoreError> for Problem {
                     StatusCode::SERVICE_UNAVAILABLE,
                     "store.unavailable",
                     "the store does not take this now; nothing was done",
+                )
+            }
+            StoreError::OutcomeUnknown(_) => {
+                tracing::error!(error = with_causes(&error), "a commit's outcome is unknown");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store.outcome_unknown",
+                    "the store did not say whether this was done; read again, or repeat it with \
+                     the same Idempotency-Key",
                 )
             }
             StoreError::Inconsistent(_) => {
@@ -155,13 +183,15 @@ impl From<StoreError> for Problem {
                 "another milestone of the project has this bank transfer reference",
             )
             .with("field", json!("reference")),
-            StoreError::Conflict(Conflict::Wallet) => {
-                conflict("project.wallet_taken", "the wallet belongs to another project")
-            }
+            StoreError::Conflict(Conflict::Wallet) => conflict(
+                "project.wallet_taken",
+                "the wallet belongs to another project",
+            ),
             StoreError::Conflict(Conflict::LedgerSlot) => wallet_busy(),
-            StoreError::Conflict(Conflict::Stale | Conflict::Retry) => {
-                conflict("conflict", "somebody else was faster; read again and repeat")
-            }
+            StoreError::Conflict(Conflict::Stale | Conflict::Retry) => conflict(
+                "conflict",
+                "somebody else was faster; read again and repeat",
+            ),
         }
     }
 }
@@ -211,7 +241,10 @@ impl From<TransitionError> for Problem {
             .with("action", json!(error.action.as_str()));
         if let Some(field) = field {
             let message = error.why.to_string();
-            problem.errors.push(FieldError { field: field.to_owned(), message });
+            problem.errors.push(FieldError {
+                field: field.to_owned(),
+                message,
+            });
         }
         problem
     }

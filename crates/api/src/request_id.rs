@@ -16,7 +16,10 @@ pub struct RequestId(pub String);
 
 /// Gives the request its id, its log span, and the answer the same id.
 pub async fn middleware(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(HEADER)
+        .and_then(|value| value.to_str().ok());
     let id = match given {
         Some(id) if (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => {
             id.to_owned()

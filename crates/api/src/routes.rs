@@ -53,7 +53,11 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(activity::of_project))
         .routes(routes!(milestones::create, milestones::list))
         .routes(routes!(milestones::stats))
-        .routes(routes!(milestones::show, milestones::edit, milestones::delete))
+        .routes(routes!(
+            milestones::show,
+            milestones::edit,
+            milestones::delete
+        ))
         .routes(routes!(milestones::submit))
         .routes(routes!(milestones::approve))
         .routes(routes!(milestones::revise))
@@ -76,7 +80,10 @@ pub fn openapi() -> Document {
 /// The service, ready to be served.
 pub fn router(app: App) -> Router {
     let (router, document) = described().split_for_parts();
-    let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let no_sniff = (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
@@ -93,7 +100,9 @@ pub fn router(app: App) -> Router {
             Problem::internal().into_response()
         }))
         .layer(from_fn(deadline))
-        .layer(SetResponseHeaderLayer::if_not_present(no_sniff.0, no_sniff.1))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            no_sniff.0, no_sniff.1,
+        ))
         .layer(from_fn_with_state(app.clone(), request_id::middleware))
         .with_state(app)
 }

@@ -41,12 +41,20 @@ impl Service {
         let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         tasks.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+            {
                 tracing::error!(%error, "the service stopped answering");
             }
         });
         tasks.close();
-        Ok(Self { address, stop, tasks, sandbox })
+        Ok(Self {
+            address,
+            stop,
+            tasks,
+            sandbox,
+        })
     }
 
     /// Where the sandbox ledger answers, if it runs here.
@@ -57,7 +65,10 @@ impl Service {
     /// Ends requests and background work, then the ledger.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
-        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(DRAIN, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some work did not end in time; it is taken up at the next start");
         }
         if let Some(sandbox) = self.sandbox {

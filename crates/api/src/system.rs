@@ -9,10 +9,14 @@ use uuid::Uuid;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one adapter of the Clock port")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one adapter of the Clock port"
+    )]
     fn now(&self) -> DateTime<Utc> {
         let now = Utc::now();
-        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+        now.duration_trunc(TimeDelta::microseconds(1))
+            .unwrap_or(now)
     }
 }
 
@@ -20,7 +24,10 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one adapter of the Entropy port")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one adapter of the Entropy port"
+    )]
     fn bytes<const N: usize>() -> [u8; N] {
         let mut bytes = [0; N];
         if let Err(error) = getrandom::fill(&mut bytes) {
@@ -33,7 +40,10 @@ impl SystemEntropy {
 }
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one adapter of the Entropy port")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one adapter of the Entropy port"
+    )]
     fn id(&self) -> Uuid {
         Uuid::now_v7()
     }

@@ -41,14 +41,20 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Stores> {
             let store = SqliteStore::open(&path.to_string_lossy())
                 .await
                 .with_context(|| format!("{} cannot be opened", config.database))?;
-            store.migrate().await.context("the schema cannot be brought up to date")?;
+            store
+                .migrate()
+                .await
+                .context("the schema cannot be brought up to date")?;
             Ok(Stores::of(Arc::new(store)))
         }
         Database::Postgres(url) => {
             let store = PostgresStore::connect(url, PostgresConfig::default())
                 .await
                 .with_context(|| format!("{} cannot be reached", config.database))?;
-            store.migrate().await.context("the schema cannot be brought up to date")?;
+            store
+                .migrate()
+                .await
+                .context("the schema cannot be brought up to date")?;
             Ok(Stores::of(Arc::new(store)))
         }
     }
@@ -56,7 +62,11 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Stores> {
 
 impl Stores {
     fn of<S: Store + Queries + SealedWallets + 'static>(store: Arc<S>) -> Self {
-        Self { store: store.clone(), queries: store.clone(), wallets: store }
+        Self {
+            store: store.clone(),
+            queries: store.clone(),
+            wallets: store,
+        }
     }
 
     /// Reads.
@@ -84,7 +94,9 @@ pub fn keys(config: &Config, stores: &Stores) -> anyhow::Result<Keys> {
 
 /// The sandbox ledger, where the configuration wants it in this process.
 pub async fn start_sandbox(config: &Config) -> anyhow::Result<Option<Sandbox>> {
-    let Ledger::Sandbox { listen, interval } = &config.ledger else { return Ok(None) };
+    let Ledger::Sandbox { listen, interval } = &config.ledger else {
+        return Ok(None);
+    };
     let sandbox = stellar_sandbox::start(stellar_sandbox::Config {
         listen: *listen,
         data_dir: config.data_dir.join("sandbox"),
@@ -100,7 +112,11 @@ pub async fn start_sandbox(config: &Config) -> anyhow::Result<Option<Sandbox>> {
 pub fn app(config: &Config, stores: &Stores, sandbox: Option<&Sandbox>) -> anyhow::Result<App> {
     let Secrets { master, ring } = secrets(config, &SystemEntropy)?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let custody = Arc::new(LocalCustody::new(master, stores.wallets.clone(), entropy.clone()));
+    let custody = Arc::new(LocalCustody::new(
+        master,
+        stores.wallets.clone(),
+        entropy.clone(),
+    ));
     let stellar = stellar_config(config, sandbox)?;
     let opener: Option<Arc<dyn WalletOpener>> = match sandbox {
         Some(_) => Some(Arc::new(SandboxWallets::try_new(
@@ -138,12 +154,21 @@ pub fn app(config: &Config, stores: &Stores, sandbox: Option<&Sandbox>) -> anyho
 
 fn stellar_config(config: &Config, sandbox: Option<&Sandbox>) -> anyhow::Result<StellarConfig> {
     let (rpc_url, network_passphrase, asset) = match (&config.ledger, sandbox) {
-        (Ledger::Stellar { rpc_url, passphrase, asset }, _) => {
-            (rpc_url.clone(), passphrase.clone(), asset.clone())
-        }
+        (
+            Ledger::Stellar {
+                rpc_url,
+                passphrase,
+                asset,
+            },
+            _,
+        ) => (rpc_url.clone(), passphrase.clone(), asset.clone()),
         (Ledger::Sandbox { .. }, Some(sandbox)) => {
             let asset = format!("NGNTS:{}", sandbox.issuer_account()).parse()?;
-            (sandbox.url(), sandbox.network_passphrase().to_owned(), asset)
+            (
+                sandbox.url(),
+                sandbox.network_passphrase().to_owned(),
+                asset,
+            )
         }
         (Ledger::Sandbox { .. }, None) => anyhow::bail!("the sandbox ledger is not running"),
     };

@@ -20,8 +20,13 @@ pub enum Permission {
 impl Permission {
     /// Every permission, for exhaustive tests.
     #[cfg(test)]
-    pub const ALL: [Self; 5] =
-        [Self::Read, Self::OpenProjects, Self::Manage, Self::Approve, Self::Disburse];
+    pub const ALL: [Self; 5] = [
+        Self::Read,
+        Self::OpenProjects,
+        Self::Manage,
+        Self::Approve,
+        Self::Disburse,
+    ];
 
     /// The roles that have it. `Admin` keeps the house but moves no money: duties stay separate.
     #[must_use]

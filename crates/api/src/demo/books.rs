@@ -13,7 +13,10 @@ pub struct Finding {
 }
 
 fn finding(claim: impl Into<String>, holds: bool) -> Finding {
-    Finding { claim: claim.into(), holds }
+    Finding {
+        claim: claim.into(),
+        holds,
+    }
 }
 
 /// Compares what the service says with its evidence, and with the ledger where it can be asked.
@@ -30,12 +33,22 @@ pub async fn check(
     let events: Vec<&str> = timeline
         .pointer("/data")
         .and_then(Value::as_array)
-        .map(|rows| rows.iter().filter_map(|row| row["action"].as_str()).collect())
+        .map(|rows| {
+            rows.iter()
+                .filter_map(|row| row["action"].as_str())
+                .collect()
+        })
         .unwrap_or_default();
     let count = |action: &str| events.iter().filter(|event| **event == action).count();
     let mut findings = vec![
-        finding("the NAV fell by what was burned, to the stroop", decrease == Some(burned)),
-        finding("nothing is reserved any more", money(after, "/nav_reserved")?.is_zero()),
+        finding(
+            "the NAV fell by what was burned, to the stroop",
+            decrease == Some(burned),
+        ),
+        finding(
+            "nothing is reserved any more",
+            money(after, "/nav_reserved")?.is_zero(),
+        ),
         finding(
             "the milestone and the disbursement name the same burn",
             settled.pointer("/milestone/stellar_burn_tx_hash") == settled.pointer("/burn_tx_hash")
@@ -54,14 +67,20 @@ pub async fn check(
 
 /// Asks the ledger itself, over its own protocol.
 async fn ask_ledger(url: &str, settled: &Value) -> anyhow::Result<Vec<Finding>> {
-    let hash = settled.pointer("/burn_tx_hash").and_then(Value::as_str).context("no burn hash")?;
+    let hash = settled
+        .pointer("/burn_tx_hash")
+        .and_then(Value::as_str)
+        .context("no burn hash")?;
     let question = json!({ "jsonrpc": "2.0", "id": 1, "method": "getTransaction",
         "params": { "hash": hash } });
     let http = reqwest::Client::builder().no_proxy().build()?;
     let answer: Value = http.post(url).json(&question).send().await?.json().await?;
     let result = &answer["result"];
     Ok(vec![
-        finding("the ledger holds the burn, and it succeeded", result["status"] == "SUCCESS"),
+        finding(
+            "the ledger holds the burn, and it succeeded",
+            result["status"] == "SUCCESS",
+        ),
         finding(
             "the ledger's envelope, memo included, is the one that was signed and kept",
             result.get("envelopeXdr") == settled.pointer("/disbursement/envelope_xdr"),
@@ -71,5 +90,7 @@ async fn ask_ledger(url: &str, settled: &Value) -> anyhow::Result<Vec<Finding>> 
 
 fn money(view: &Value, pointer: &str) -> anyhow::Result<Amount> {
     let text = view.pointer(pointer).and_then(Value::as_str);
-    Ok(text.with_context(|| format!("an answer has no {pointer}"))?.parse()?)
+    Ok(text
+        .with_context(|| format!("an answer has no {pointer}"))?
+        .parse()?)
 }

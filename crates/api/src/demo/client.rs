@@ -18,13 +18,23 @@ pub struct Client {
 impl Client {
     /// A caller of the service at `base`.
     pub fn new(base: &str, key: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().user_agent("tranche-demo").no_proxy().build()?;
-        Ok(Self { base: base.to_owned(), key: key.to_owned(), http })
+        let http = reqwest::Client::builder()
+            .user_agent("tranche-demo")
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            base: base.to_owned(),
+            key: key.to_owned(),
+            http,
+        })
     }
 
     /// Reads.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.key);
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.key);
         answer(path, request.send().await?).await
     }
 
@@ -38,7 +48,6 @@ impl Client {
             .json(body);
         answer(path, request.send().await?).await
     }
-
 }
 
 async fn answer(path: &str, response: Response) -> anyhow::Result<Value> {

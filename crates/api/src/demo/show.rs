@@ -21,7 +21,9 @@ pub fn title(config: &Config, ledger: Option<&str>) {
 /// One step of the walk.
 pub fn step(number: u8, what: &str, detail: &str, began: Instant) {
     let took = began.elapsed().as_millis();
-    say(&format!("  {number}  {what:<32}  {detail:<34}  {took:>6} ms"));
+    say(&format!(
+        "  {number}  {what:<32}  {detail:<34}  {took:>6} ms"
+    ));
 }
 
 /// NAV, price and burn, before and after.
@@ -34,7 +36,11 @@ pub fn books(before: &Value, after: &Value, disbursement: &Value) {
     row("NAV", "nav");
     row("LP token price", "lp_token_price");
     let text = |name: &str| disbursement[name].as_str().unwrap_or("?").to_owned();
-    say(&format!("\n  burn     {}  in ledger {}", text("tx_hash"), disbursement["ledger"]));
+    say(&format!(
+        "\n  burn     {}  in ledger {}",
+        text("tx_hash"),
+        disbursement["ledger"]
+    ));
     say(&format!("  memo     {}", text("memo_hash")));
     say("           the hash of the audit event that ordered the burn, carried by the ledger");
 }
@@ -53,7 +59,9 @@ pub fn timeline(listing: &Value) {
         };
         let (action, severity) = (text("/action"), text("/severity"));
         let who = format!("{} ({})", text("/actor/id"), text("/actor/role"));
-        say(&format!("  {time}  {severity:<8}  {action:<34}  {step:<24}  {who}"));
+        say(&format!(
+            "  {time}  {severity:<8}  {action:<34}  {step:<24}  {who}"
+        ));
     }
 }
 
@@ -61,17 +69,24 @@ pub fn timeline(listing: &Value) {
 pub fn findings(findings: &[Finding]) {
     say("\n  the books");
     for Finding { claim, holds } in findings {
-        say(&format!("  {}  {claim}", if *holds { "✓" } else { "✗ NOT TRUE:" }));
+        say(&format!(
+            "  {}  {claim}",
+            if *holds { "✓" } else { "✗ NOT TRUE:" }
+        ));
     }
 }
 
 /// Where to look next.
 pub fn farewell(base: &str, key: &str) {
     say(&format!("\n  serving  {base}"));
-    say(&format!("  try it   {base}/docs   (every call, to read and to try)"));
+    say(&format!(
+        "  try it   {base}/docs   (every call, to read and to try)"
+    ));
     say(&format!("  a key    {key}"));
     say("           every duty but the checks still hold: you cannot approve what you submit\n");
-    say(&format!("  curl -H 'Authorization: Bearer {key}' {base}/v1/projects\n"));
+    say(&format!(
+        "  curl -H 'Authorization: Bearer {key}' {base}/v1/projects\n"
+    ));
     say("  Ctrl-C stops; the data stays.");
 }
 

@@ -29,7 +29,15 @@ pub async fn of_milestone(
         Breadcrumb::new("Milestone", format!("/v1/milestones/{id}")),
         Breadcrumb::new("Activity", format!("/v1/milestones/{id}/activity")),
     ];
-    timeline(&app, &caller, Timeline::Milestone(MilestoneId(id)), &query, &here, way).await
+    timeline(
+        &app,
+        &caller,
+        Timeline::Milestone(MilestoneId(id)),
+        &query,
+        &here,
+        way,
+    )
+    .await
 }
 
 /// What happened in a project, newest first
@@ -48,7 +56,15 @@ pub async fn of_project(
         Breadcrumb::new("Project", format!("/v1/projects/{id}")),
         Breadcrumb::new("Activity", format!("/v1/projects/{id}/activity")),
     ];
-    timeline(&app, &caller, Timeline::Project(ProjectId(id)), &query, &here, way).await
+    timeline(
+        &app,
+        &caller,
+        Timeline::Project(ProjectId(id)),
+        &query,
+        &here,
+        way,
+    )
+    .await
 }
 
 async fn timeline(
@@ -67,7 +83,13 @@ async fn timeline(
         Timeline::Milestone(_) => "milestone",
     };
     let events = events.ok_or_else(|| Problem::not_found(what))?;
-    let listing =
-        Listing::new(events, page, here, way, |row| row.event.id, |row| EventView::from(row));
+    let listing = Listing::new(
+        events,
+        page,
+        here,
+        way,
+        |row| row.event.id,
+        |row| EventView::from(row),
+    );
     answer::json(StatusCode::OK, &listing)
 }

@@ -43,9 +43,16 @@ impl WaitQuery {
     fn patience(&self) -> Result<Duration, Problem> {
         let seconds = match &self.wait {
             None => DEFAULT_WAIT,
-            Some(text) => text.parse().ok().filter(|wait| *wait <= MAX_WAIT).ok_or_else(|| {
-                Problem::field("wait", format!("must be whole seconds from 0 to {MAX_WAIT}"))
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|wait| *wait <= MAX_WAIT)
+                .ok_or_else(|| {
+                    Problem::field(
+                        "wait",
+                        format!("must be whole seconds from 0 to {MAX_WAIT}"),
+                    )
+                })?,
         };
         Ok(Duration::from_secs(seconds))
     }
@@ -78,7 +85,11 @@ pub async fn disburse(
             "send an Idempotency-Key, so that repeating this call cannot burn twice",
         ));
     }
-    let disbursement = match app.disbursements.prepare(MilestoneId(id), amount, &call).await? {
+    let disbursement = match app
+        .disbursements
+        .prepare(MilestoneId(id), amount, &call)
+        .await?
+    {
         Outcome::Done(disbursement) => disbursement,
         Outcome::AlreadyApplied(answered) => match (answer::again(&answered), answered.made) {
             (Some(response), _) => return Ok(response),
@@ -93,7 +104,9 @@ pub async fn disburse(
 }
 
 fn pending(disbursement: &Disbursement) -> Result<Response, Problem> {
-    let view = PendingView { disbursement: disbursement.into() };
+    let view = PendingView {
+        disbursement: disbursement.into(),
+    };
     let mut response = answer::json(StatusCode::ACCEPTED, &view)?;
     let address = format!("/v1/disbursements/{}", disbursement.id);
     if let Ok(address) = HeaderValue::from_str(&address) {
@@ -102,21 +115,22 @@ fn pending(disbursement: &Disbursement) -> Result<Response, Problem> {
     Ok(response)
 }
 
-async fn ended(
-    app: &App,
-    call: &Call,
-    disbursement: &Disbursement,
-) -> Result<Response, Problem> {
+async fn ended(app: &App, call: &Call, disbursement: &Disbursement) -> Result<Response, Problem> {
     if let DisbursementState::Failed { failure, .. } = &disbursement.state {
         let detail = format!(
             "nothing was burned and the milestone is approved as before: {}",
             failure.detail
         );
-        return Err(Problem::new(StatusCode::CONFLICT, "disbursement.failed", detail)
-            .with("reason", json!(failure.code))
-            .with("disbursement", json!(DisbursementView::from(disbursement))));
+        return Err(
+            Problem::new(StatusCode::CONFLICT, "disbursement.failed", detail)
+                .with("reason", json!(failure.code))
+                .with("disbursement", json!(DisbursementView::from(disbursement))),
+        );
     }
-    let milestone = app.reading.milestone(disbursement.milestone_id, &call.caller).await?;
+    let milestone = app
+        .reading
+        .milestone(disbursement.milestone_id, &call.caller)
+        .await?;
     let milestone = milestone.ok_or_else(|| Problem::not_found("milestone"))?;
     let (new_nav, lp_token_price) = books_after(app, &call.caller, disbursement).await?;
     let view = SettledView {
@@ -135,15 +149,20 @@ async fn books_after(
     caller: &Caller,
     disbursement: &Disbursement,
 ) -> Result<(String, Option<String>), Problem> {
-    let page = Page { after: None, limit: 10 };
+    let page = Page {
+        after: None,
+        limit: 10,
+    };
     let timeline = Timeline::Milestone(disbursement.milestone_id);
-    let events = app.reading.timeline(timeline, page, caller).await?.unwrap_or_default();
+    let events = app
+        .reading
+        .timeline(timeline, page, caller)
+        .await?
+        .unwrap_or_default();
     let action = Action::MilestoneDisbursed.as_str();
     let event = events.iter().find(|logged| logged.event.action == action);
     let metadata = event.map(|logged| &logged.event.metadata);
-    let text = |name| {
-        metadata.and_then(|metadata| metadata.get(name)?.as_str().map(str::to_owned))
-    };
+    let text = |name| metadata.and_then(|metadata| metadata.get(name)?.as_str().map(str::to_owned));
     let new_nav = text("new_nav").ok_or_else(Problem::internal)?;
     Ok((new_nav, text("lp_token_price")))
 }
@@ -158,7 +177,10 @@ pub async fn show(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Read)?;
-    let disbursement = app.reading.disbursement(DisbursementId(id), &caller).await?;
+    let disbursement = app
+        .reading
+        .disbursement(DisbursementId(id), &caller)
+        .await?;
     let disbursement = disbursement.ok_or_else(|| Problem::not_found("disbursement"))?;
     answer::json(StatusCode::OK, &DisbursementView::from(&disbursement))
 }
@@ -179,7 +201,13 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
-const STATES: [&str; 5] = ["prepared", "submitted", "needs_operator", "settled", "failed"];
+const STATES: [&str; 5] = [
+    "prepared",
+    "submitted",
+    "needs_operator",
+    "settled",
+    "failed",
+];
 
 /// Lists disbursements, newest first
 #[utoipa::path(get, path = "/v1/disbursements", tag = "Disbursements", params(ListQuery),
@@ -191,21 +219,40 @@ pub async fn list(
     OriginalUri(here): OriginalUri,
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Read)?;
-    let page = PageQuery { limit: query.limit, cursor: query.cursor }.page()?;
+    let page = PageQuery {
+        limit: query.limit,
+        cursor: query.cursor,
+    }
+    .page()?;
     if let Some(state) = &query.state
         && !STATES.contains(&state.as_str())
     {
-        return Err(Problem::field("state", format!("must be one of {}", STATES.join(", "))));
+        return Err(Problem::field(
+            "state",
+            format!("must be one of {}", STATES.join(", ")),
+        ));
     }
     let project_id = match query.project_id.as_deref().map(str::parse) {
         None => None,
         Some(Ok(id)) => Some(ProjectId(id)),
         Some(Err(_)) => return Err(Problem::field("project_id", "must be a UUID")),
     };
-    let filter = DisbursementFilter { state: query.state, project_id };
-    let rows = app.reading.disbursements(filter, one_more(page), &caller).await?;
+    let filter = DisbursementFilter {
+        state: query.state,
+        project_id,
+    };
+    let rows = app
+        .reading
+        .disbursements(filter, one_more(page), &caller)
+        .await?;
     let way = vec![Breadcrumb::new("Disbursements", "/v1/disbursements")];
-    let listing =
-        Listing::new(rows, page, &here, way, |row| row.id.0, |row| DisbursementView::from(row));
+    let listing = Listing::new(
+        rows,
+        page,
+        &here,
+        way,
+        |row| row.id.0,
+        |row| DisbursementView::from(row),
+    );
     answer::json(StatusCode::OK, &listing)
 }

@@ -49,7 +49,10 @@ pub async fn create(
             target_amount: target_amount?,
         })
     })?;
-    let outcome = app.milestones.create(ProjectId(project), new, &call).await?;
+    let outcome = app
+        .milestones
+        .create(ProjectId(project), new, &call)
+        .await?;
     respond(&app, &call, StatusCode::CREATED, outcome).await
 }
 
@@ -66,15 +69,24 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Read)?;
     let page = query.page()?;
-    let rows = app.reading.milestones(ProjectId(project), one_more(page), &caller).await?;
+    let rows = app
+        .reading
+        .milestones(ProjectId(project), one_more(page), &caller)
+        .await?;
     let rows = rows.ok_or_else(|| Problem::not_found("project"))?;
     let way = vec![
         Breadcrumb::new("Projects", "/v1/projects"),
         Breadcrumb::new("Project", format!("/v1/projects/{project}")),
         Breadcrumb::new("Milestones", format!("/v1/projects/{project}/milestones")),
     ];
-    let listing =
-        Listing::new(rows, page, &here, way, |row| row.id.0, |row| MilestoneView::from(row));
+    let listing = Listing::new(
+        rows,
+        page,
+        &here,
+        way,
+        |row| row.id.0,
+        |row| MilestoneView::from(row),
+    );
     answer::json(StatusCode::OK, &listing)
 }
 
@@ -88,7 +100,10 @@ pub async fn stats(
     Id(project): Id,
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Read)?;
-    let stats = app.reading.milestone_stats(ProjectId(project), &caller).await?;
+    let stats = app
+        .reading
+        .milestone_stats(ProjectId(project), &caller)
+        .await?;
     let stats = stats.ok_or_else(|| Problem::not_found("project"))?;
     answer::json(StatusCode::OK, &StatsView::from(&stats))
 }
@@ -123,7 +138,13 @@ pub async fn edit(
     let title = form.optional("title", text(Title::try_new));
     let description = form.nullable("description", text(Description::try_new));
     let target_amount = form.optional("target_amount", positive_amount);
-    let edit = form.finish(|| Some(MilestoneEdit { title, description, target_amount }))?;
+    let edit = form.finish(|| {
+        Some(MilestoneEdit {
+            title,
+            description,
+            target_amount,
+        })
+    })?;
     let outcome = app.milestones.edit(MilestoneId(id), edit, &call).await?;
     respond(&app, &call, StatusCode::OK, outcome).await
 }
@@ -202,7 +223,10 @@ pub async fn reject(
     let (call, mut form) = incoming.call(Permission::Approve)?;
     let reason = form.required("reason", text(Reason::try_new));
     let reason = form.finish(|| reason)?;
-    let outcome = app.milestones.reject(MilestoneId(id), reason, &call).await?;
+    let outcome = app
+        .milestones
+        .reject(MilestoneId(id), reason, &call)
+        .await?;
     respond(&app, &call, StatusCode::OK, outcome).await
 }
 
@@ -221,9 +245,17 @@ pub async fn record_transfer(
     let date = form.required("date", day);
     let notes = form.optional("notes", text(Notes::try_new));
     let transfer = form.finish(|| {
-        Some(RecordTransfer { reference: reference?, amount: amount?, date: date?, notes })
+        Some(RecordTransfer {
+            reference: reference?,
+            amount: amount?,
+            date: date?,
+            notes,
+        })
     })?;
-    let outcome = app.milestones.record_transfer(MilestoneId(id), transfer, &call).await?;
+    let outcome = app
+        .milestones
+        .record_transfer(MilestoneId(id), transfer, &call)
+        .await?;
     respond(&app, &call, StatusCode::OK, outcome).await
 }
 

@@ -39,12 +39,22 @@ pub async fn readyz(State(app): State<App>) -> Response {
     if let Err(error) = &ledger {
         tracing::warn!(%error, "the ledger is not ready");
     }
-    let tell = |ok, what: &str| if ok { "ok".to_owned() } else { format!("{what} unavailable") };
+    let tell = |ok, what: &str| {
+        if ok {
+            "ok".to_owned()
+        } else {
+            format!("{what} unavailable")
+        }
+    };
     let readiness = Readiness {
         status: if ready { "ready" } else { "unavailable" },
         store: tell(store.is_ok(), "store"),
         ledger: tell(ledger.is_ok(), "ledger"),
     };
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(readiness)).into_response()
 }

@@ -51,7 +51,9 @@ fn read(mut form: Form) -> Result<OpenProject, Problem> {
     let name = form.required("name", text(ProjectName::try_new));
     let nav = form.required("nav", positive_amount);
     let lp_tokens_outstanding = form.required("lp_tokens_outstanding", amount);
-    let wallet = form.object("wallet", "wallet.", wallet).unwrap_or(NewWallet::Opened);
+    let wallet = form
+        .object("wallet", "wallet.", wallet)
+        .unwrap_or(NewWallet::Opened);
     let maker_checker = form.optional("maker_checker", flag).unwrap_or(true);
     let burn = form
         .optional("burn_policy", |value| match value.as_str() {
@@ -66,7 +68,10 @@ fn read(mut form: Form) -> Result<OpenProject, Problem> {
             nav: nav?,
             lp_tokens_outstanding: lp_tokens_outstanding?,
             wallet,
-            policy: Policy { maker_checker, burn },
+            policy: Policy {
+                maker_checker,
+                burn,
+            },
         })
     })
 }
@@ -81,7 +86,10 @@ fn wallet(form: &mut Form) -> Option<NewWallet> {
     let custody = form.optional("custody", word);
     match (seed, account_id, custody) {
         (Some(seed), None, None) => Some(NewWallet::Seed(SecretSeed::new(seed))),
-        (None, Some(account_id), Some(custody)) => Some(NewWallet::Held { account_id, custody }),
+        (None, Some(account_id), Some(custody)) => Some(NewWallet::Held {
+            account_id,
+            custody,
+        }),
         _ => {
             let message = "is required, or account_id and custody without it";
             form.flaw("secret_seed", message.to_owned());
@@ -103,8 +111,14 @@ pub async fn list(
     let page = query.page()?;
     let projects = app.reading.projects(one_more(page), &caller).await?;
     let way = vec![Breadcrumb::new("Projects", "/v1/projects")];
-    let listing =
-        Listing::new(projects, page, &here, way, |row| row.id.0, |row| ProjectView::from(row));
+    let listing = Listing::new(
+        projects,
+        page,
+        &here,
+        way,
+        |row| row.id.0,
+        |row| ProjectView::from(row),
+    );
     answer::json(StatusCode::OK, &listing)
 }
 

@@ -54,13 +54,17 @@ impl From<&Disbursement> for DisbursementView {
         let (settled_at, ledger, failure) = match &disbursement.state {
             DisbursementState::Settled { at, ledger } => (Some(time(*at)), Some(*ledger), None),
             DisbursementState::Failed { failure, .. } => {
-                let view =
-                    FailureView { code: failure.code.clone(), detail: failure.detail.clone() };
+                let view = FailureView {
+                    code: failure.code.clone(),
+                    detail: failure.detail.clone(),
+                };
                 (None, None, Some(view))
             }
             DisbursementState::NeedsOperator { reason } => {
-                let view =
-                    FailureView { code: "needs_operator".to_owned(), detail: reason.clone() };
+                let view = FailureView {
+                    code: "needs_operator".to_owned(),
+                    detail: reason.clone(),
+                };
                 (None, None, Some(view))
             }
             DisbursementState::Prepared | DisbursementState::Submitted => (None, None, None),

@@ -58,7 +58,12 @@ impl From<&LoggedEvent> for EventView {
             occurred_at: time(event.occurred_at),
             recorded_at: logged.recorded_at.map(time),
             action: event.action,
-            actor: ActorView { id: event.actor.id, name: None, email: None, role: event.actor.role },
+            actor: ActorView {
+                id: event.actor.id,
+                name: None,
+                email: None,
+                role: event.actor.role,
+            },
             project_id: event.project_id,
             milestone_id: event.milestone_id,
             resource_type: event.resource_type,

@@ -41,7 +41,7 @@ pub struct MilestoneView {
     disbursement_id: Option<Uuid>,
     created_at: String,
     updated_at: String,
-    /// Also the ETag.
+    /// Also the `ETag`.
     version: i64,
 }
 
@@ -60,7 +60,11 @@ impl From<&Milestone> for MilestoneView {
         match &milestone.state {
             MilestoneState::Draft => {}
             MilestoneState::Submitted { submitted } => view.submitted(submitted),
-            MilestoneState::Rejected { submitted, rejected, reason } => {
+            MilestoneState::Rejected {
+                submitted,
+                rejected,
+                reason,
+            } => {
                 view.submitted(submitted);
                 (view.rejected_at, view.rejected_by) = stamp(rejected);
                 view.rejection_reason = Some(reason.to_string());
@@ -71,12 +75,22 @@ impl From<&Milestone> for MilestoneView {
                     view.paid(transfer);
                 }
             }
-            MilestoneState::Disbursing { approval, transfer, disbursement } => {
+            MilestoneState::Disbursing {
+                approval,
+                transfer,
+                disbursement,
+            } => {
                 view.approved(approval);
                 view.paid(transfer);
                 view.disbursement_id = Some(disbursement.0);
             }
-            MilestoneState::Disbursed { approval, transfer, disbursed, burned, burn } => {
+            MilestoneState::Disbursed {
+                approval,
+                transfer,
+                disbursed,
+                burned,
+                burn,
+            } => {
                 view.approved(approval);
                 view.paid(transfer);
                 (view.disbursed_at, view.disbursed_by) = stamp(disbursed);
@@ -181,8 +195,10 @@ impl From<&MilestoneStats> for StatsView {
                 .into_iter()
                 .map(|status| {
                     let sum = of(status);
-                    let view =
-                        StatusTotalView { count: sum.count, amount: sum.amount.to_string() };
+                    let view = StatusTotalView {
+                        count: sum.count,
+                        amount: sum.amount.to_string(),
+                    };
                     (status.as_str(), view)
                 })
                 .collect(),

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// It cannot be reached, refuses writes, or timed out: nothing was done.
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Source),
+    /// The connection was lost while committing: it may be done, or not. Read again.
+    #[error("the store did not say whether it committed: {0}")]
+    OutcomeUnknown(#[source] Source),
     /// Somebody else was first, or a value is taken that must be unique: nothing was done.
     #[error("conflict: {0}")]
     Conflict(Conflict),
@@ -63,7 +66,7 @@ pub trait Store: Send + Sync {
     async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError>;
 }
 
-/// One transaction. Dropped, it never was.
+/// One transaction. Dropped, it never was. After any error it is dead and cannot be committed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UnitOfWork: Send {

@@ -1,0 +1,249 @@
+//! Mocks of every port around a use case, played by one strict script.
+//!
+//! Every unit of work, every step in it, every question to the ledger and every read of a
+//! disbursement happens once and in the order in which it was written into the script, across all
+//! mocks; whatever is not in the script fails the test, and so does what is left of it. A unit of
+//! work without `Commit` must not be committed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use mockall::Sequence;
+use tokio::sync::Notify;
+use tranche_application::Services;
+use tranche_application::audit::record::EventRecord;
+use tranche_application::disbursement::Disbursements;
+use tranche_application::idempotency::Claim;
+use tranche_application::keys::ApiKey;
+use tranche_application::milestones::Milestones;
+use tranche_application::mocks::{
+    MockAuditLog, MockClock, MockCredentialRepo, MockDisbursementRepo, MockEntropy,
+    MockIdempotencyRepo, MockLedgerBurner, MockMilestoneRepo, MockMonitor, MockProjectRepo,
+    MockQueries, MockStore, MockUnitOfWork,
+};
+use tranche_application::ports::burner::{LedgerError, SubmitHint};
+use tranche_application::ports::custody::SealedWallet;
+use tranche_application::ports::monitor::Incident;
+use tranche_application::ports::store::{
+    AuditLog, Conflict, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo,
+    ProjectRepo, StoreError, UnitOfWork,
+};
+use tranche_domain::disbursement::{BurnOrder, Verdict};
+use tranche_domain::{Change, Disbursement, DisbursementId, Milestone, Project};
+use uuid::Uuid;
+
+use super::scene::{Scene, burn, time};
+
+/// What a store answers.
+pub type Answer<T = ()> = Result<T, StoreError>;
+
+/// The store is down.
+pub fn down<T>() -> Answer<T> {
+    Err(StoreError::Unavailable("the disk is full".into()))
+}
+
+/// Something is in the way.
+pub fn conflict<T>(what: Conflict) -> Answer<T> {
+    Err(StoreError::Conflict(what))
+}
+
+/// The ledger does not answer.
+pub fn silent<T>() -> Result<T, LedgerError> {
+    Err(LedgerError::Unavailable("no answer".to_owned()))
+}
+
+/// One call inside a unit of work, and what it answers.
+pub enum Step {
+    Claim(Answer<Claim>),
+    Project(Option<Project>),
+    Milestone(Option<Milestone>),
+    Disbursement(Option<Disbursement>),
+    Record(Answer),
+    Bind,
+    NoteSent(Answer),
+    Lease(Answer<Option<DisbursementId>>),
+    KeepWallet(Answer),
+    KeepKey(Answer),
+    RevokeKey(bool),
+    Post(Answer),
+    Relay(Answer<u64>),
+    Commit(Answer),
+}
+
+/// What went through the ports.
+#[derive(Default)]
+pub struct Seen {
+    pub changes: Vec<Change>,
+    pub bound: Vec<Uuid>,
+    pub noted: Vec<Disbursement>,
+    pub wallets: Vec<SealedWallet>,
+    pub keys: Vec<ApiKey>,
+    pub revoked: Vec<String>,
+    pub posted: Vec<EventRecord>,
+    pub relayed: Vec<u32>,
+    pub orders: Vec<BurnOrder>,
+    pub sent: Vec<Vec<u8>>,
+    pub incidents: Vec<Incident>,
+}
+
+/// The script and the mocks that play it.
+pub struct Stage {
+    pub seen: Arc<Mutex<Seen>>,
+    pub store: MockStore,
+    pub queries: MockQueries,
+    pub burner: MockLedgerBurner,
+    pub order: Sequence,
+    pub outbox: Arc<Notify>,
+    /// Held by every unit of work that is open.
+    open: Arc<()>,
+}
+
+impl Stage {
+    /// An empty script: nothing may happen.
+    pub fn new() -> Self {
+        Self {
+            seen: Arc::default(),
+            store: MockStore::new(),
+            queries: MockQueries::new(),
+            burner: MockLedgerBurner::new(),
+            order: Sequence::new(),
+            outbox: Arc::default(),
+            open: Arc::default(),
+        }
+    }
+
+    /// Then a unit of work with these steps, dropped or committed at the end.
+    pub fn work(&mut self, steps: impl IntoIterator<Item = Step>) {
+        let begin = self
+            .store
+            .expect_begin()
+            .times(1)
+            .in_sequence(&mut self.order);
+        let script = Script::new(self.seen.clone(), &mut self.order);
+        let (mut work, open) = (script.play(steps), self.open.clone());
+        begin.return_once(move || {
+            // Never called: it holds `open` for as long as there is this unit of work.
+            work.expect_record().never().returning(move |_| {
+                let _ = &open;
+                Ok(())
+            });
+            Ok(Box::new(work))
+        });
+    }
+
+    /// Then no unit of work can begin.
+    pub fn begin_refused(&mut self, why: Answer<Box<dyn UnitOfWork>>) {
+        self.store
+            .expect_begin()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move || why);
+    }
+
+    /// The committed milestone and project may be read at any time.
+    pub fn committed(&mut self, scene: &Scene) {
+        let (milestone, project) = (scene.milestone.clone(), scene.project.clone());
+        self.queries
+            .expect_milestone()
+            .returning(move |_| Ok(Some(milestone.clone())));
+        self.queries
+            .expect_project()
+            .returning(move |_| Ok(Some(project.clone())));
+    }
+
+    /// Then the committed disbursement is read.
+    pub fn read(&mut self, answer: Answer<Option<Disbursement>>) {
+        self.queries
+            .expect_disbursement()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |_| answer);
+    }
+
+    /// Then the ledger signs a burn that takes `sequence`, with no unit of work open.
+    pub fn sign(&mut self, sequence: i64) {
+        let (seen, open) = (self.seen.clone(), Arc::downgrade(&self.open));
+        self.burner
+            .expect_prepare()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |order| {
+                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                seen.lock().unwrap().orders.push(order.clone());
+                Ok(burn(sequence, order.memo))
+            });
+    }
+
+    /// Then the burn is sent, with no unit of work open.
+    pub fn submit(&mut self, answer: Result<SubmitHint, LedgerError>) {
+        let (seen, open) = (self.seen.clone(), Arc::downgrade(&self.open));
+        self.burner
+            .expect_submit()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |burn| {
+                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                seen.lock().unwrap().sent.push(burn.envelope.clone());
+                answer
+            });
+    }
+
+    /// Then the ledger is asked for its verdict, with no unit of work open.
+    pub fn verdict(&mut self, answer: Result<Verdict, LedgerError>) {
+        let open = Arc::downgrade(&self.open);
+        self.burner
+            .expect_verdict()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |_| {
+                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                answer
+            });
+    }
+
+    /// The shared services: the clock stands at `time(0)`, ids count up, every salt is another.
+    pub fn services(&mut self) -> Services {
+        let mut clock = MockClock::new();
+        clock.expect_now().returning(|| time(0));
+        let mut entropy = MockEntropy::new();
+        let (ids, salts) = (AtomicU64::new(1), AtomicU64::new(1));
+        entropy
+            .expect_id()
+            .returning(move || Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed))));
+        entropy.expect_salt().returning(move || {
+            u128::from(salts.fetch_add(1, Ordering::Relaxed)).to_le_bytes()
+        });
+        entropy.expect_secret().returning(|| [0xAB; 32]);
+        let mut monitor = MockMonitor::new();
+        let seen = self.seen.clone();
+        monitor
+            .expect_report()
+            .returning(move |incident| seen.lock().unwrap().incidents.push(incident));
+        Services {
+            store: Arc::new(std::mem::take(&mut self.store)),
+            clock: Arc::new(clock),
+            entropy: Arc::new(entropy),
+            monitor: Arc::new(monitor),
+            outbox: self.outbox.clone(),
+        }
+    }
+
+    /// The commands on milestones, on this stage.
+    pub fn milestones(&mut self) -> Milestones {
+        let services = self.services();
+        Milestones::new(services, Arc::new(std::mem::take(&mut self.queries)))
+    }
+
+    /// The disbursement protocol, on this stage.
+    pub fn disbursements(&mut self) -> Disbursements {
+        let services = self.services();
+        let queries = Arc::new(std::mem::take(&mut self.queries));
+        Disbursements::new(services, queries, Arc::new(std::mem::take(&mut self.burner)))
+    }
+
+    /// The incidents that were reported: operation, whether critical, error.
+    pub fn incidents(&self) -> Vec<Incident> {
+        self.seen.lock().unwrap().incidents.clone()
+    }
+}
+

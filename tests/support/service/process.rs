@@ -1,0 +1,147 @@
+//! One process of the binary.
+
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// The longest that a start or an end may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test: `TRANCHE_BIN`, or what cargo built beside this test.
+pub fn binary() -> PathBuf {
+    if let Some(given) = env::var_os("TRANCHE_BIN") {
+        return PathBuf::from(given);
+    }
+    let test = env::current_exe().expect("a test knows its own file");
+    let profile = test.parent().and_then(Path::parent);
+    let binary = profile.expect("tests lie in target/*/deps").join("tranche");
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build -p tranche-api first",
+        binary.display()
+    );
+    binary
+}
+
+/// The binary with these settings and no others, whatever the environment says.
+fn command(arguments: &[&str], settings: &[(&'static str, String)], folder: &Path) -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("TRANCHE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).current_dir(folder);
+    command.envs(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command of the binary to its end.
+pub fn run(arguments: &[&str], settings: &[(&'static str, String)], folder: &Path) -> Output {
+    let output = command(arguments, settings, folder).output();
+    output.unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
+}
+
+/// A command of the binary that listens. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    url: String,
+}
+
+impl Process {
+    /// Starts it and waits until it says where it listens. Its log goes to a file.
+    pub fn start(
+        arguments: &[&str],
+        settings: &[(&'static str, String)],
+        folder: &Path,
+        log: &Path,
+    ) -> Self {
+        let stderr = File::create(log).expect("a file for the log");
+        let mut child = command(arguments, settings, folder)
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let lines = read_lines(&mut child);
+        let mut process = Self {
+            child,
+            url: String::new(),
+        };
+        let first = lines.recv_timeout(PATIENCE).unwrap_or_default();
+        let Some(url) = first.strip_prefix("listening on ") else {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            process.kill_now();
+            panic!("{arguments:?} does not listen but says {first:?}; its log:\n{log}");
+        };
+        url.clone_into(&mut process.url);
+        process
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills it outright (SIGKILL).
+    pub fn kill(mut self) {
+        self.kill_now();
+    }
+
+    /// Asks it to end (SIGTERM) and gives its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.ended()
+    }
+
+    /// Sends SIGTERM.
+    pub fn ask_to_end(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
+    }
+
+    /// Waits for its end and gives its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            match self.child.try_wait().expect("a child can be waited for") {
+                Some(status) => return status.code(),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        panic!("the process did not end in {PATIENCE:?}");
+    }
+
+    fn kill_now(&mut self) {
+        match self.child.kill() {
+            Err(error) if error.kind() != ErrorKind::InvalidInput => panic!("no SIGKILL: {error}"),
+            _ => drop(self.child.wait()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What it says on stdout, read to the end so that it never blocks.
+fn read_lines(child: &mut Child) -> Receiver<String> {
+    let (lines, read) = mpsc::channel();
+    let stdout = child.stdout.take();
+    std::thread::spawn(move || {
+        for line in stdout.into_iter().flat_map(|out| BufReader::new(out).lines()) {
+            // The receiver wants the first line only.
+            let _ = line.map(|line| lines.send(line));
+        }
+    });
+    read
+}
