@@ -1,1 +1,28 @@
-fn main() {}
+//! Black box: the built binary, driven over HTTP, on both stores. One file a resource or a promise.
+//!
+//! Each test has a service and a store of its own and names the requirements that it proves. Build
+//! the binary first: `cargo build -p tranche-api`.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what cannot go on has failed its test"
+)]
+
+#[macro_use]
+mod scene;
+
+mod audit_away;
+mod auth;
+mod commands;
+mod configuration;
+mod crashes;
+mod disbursements;
+mod documents;
+mod input;
+mod ledger_faults;
+mod lifecycle;
+mod milestones;
+mod outages;
+mod protocol;
+mod secrets;
+mod transfers;

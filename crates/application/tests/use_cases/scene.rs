@@ -173,9 +173,10 @@ impl Scene {
             MilestoneStatus::Disbursed => {
                 let scene = scene.submitted().paid().disbursing();
                 let (milestone, project) = (scene.milestone.clone(), scene.project.clone());
-                let change = scene
-                    .disbursement()
-                    .settle(milestone, project, 110, &act("treasurer", 6));
+                let change =
+                    scene
+                        .disbursement()
+                        .settle(milestone, project, 110, &act("treasurer", 6));
                 scene.after(&change.unwrap())
             }
         }

@@ -5,41 +5,38 @@
 //! mocks; whatever is not in the script fails the test, and so does what is left of it. A unit of
 //! work without `Commit` must not be committed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mockall::Sequence;
 use tokio::sync::Notify;
 use tranche_application::Services;
-use tranche_application::audit::record::EventRecord;
 use tranche_application::disbursement::Disbursements;
-use tranche_application::idempotency::Claim;
-use tranche_application::keys::ApiKey;
 use tranche_application::milestones::Milestones;
 use tranche_application::mocks::{
-    MockAuditLog, MockClock, MockCredentialRepo, MockDisbursementRepo, MockEntropy,
-    MockIdempotencyRepo, MockLedgerBurner, MockMilestoneRepo, MockMonitor, MockProjectRepo,
-    MockQueries, MockStore, MockUnitOfWork,
+    MockClock, MockEntropy, MockLedgerBurner, MockMonitor, MockQueries, MockStore,
 };
 use tranche_application::ports::burner::{LedgerError, SubmitHint};
-use tranche_application::ports::custody::SealedWallet;
 use tranche_application::ports::monitor::Incident;
-use tranche_application::ports::store::{
-    AuditLog, Conflict, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo,
-    ProjectRepo, StoreError, UnitOfWork,
-};
-use tranche_domain::disbursement::{BurnOrder, Verdict};
-use tranche_domain::{Change, Disbursement, DisbursementId, Milestone, Project};
+use tranche_application::ports::store::{Conflict, StoreError};
+use tranche_domain::Disbursement;
+use tranche_domain::disbursement::Verdict;
 use uuid::Uuid;
 
 use super::scene::{Scene, burn, time};
+use super::script::{Script, Seen, Step};
 
 /// What a store answers.
 pub type Answer<T = ()> = Result<T, StoreError>;
 
+/// Why a store is down.
+pub fn refused() -> StoreError {
+    StoreError::Unavailable("the disk is full".into())
+}
+
 /// The store is down.
 pub fn down<T>() -> Answer<T> {
-    Err(StoreError::Unavailable("the disk is full".into()))
+    Err(refused())
 }
 
 /// Something is in the way.
@@ -52,40 +49,6 @@ pub fn silent<T>() -> Result<T, LedgerError> {
     Err(LedgerError::Unavailable("no answer".to_owned()))
 }
 
-/// One call inside a unit of work, and what it answers.
-pub enum Step {
-    Claim(Answer<Claim>),
-    Project(Option<Project>),
-    Milestone(Option<Milestone>),
-    Disbursement(Option<Disbursement>),
-    Record(Answer),
-    Bind,
-    NoteSent(Answer),
-    Lease(Answer<Option<DisbursementId>>),
-    KeepWallet(Answer),
-    KeepKey(Answer),
-    RevokeKey(bool),
-    Post(Answer),
-    Relay(Answer<u64>),
-    Commit(Answer),
-}
-
-/// What went through the ports.
-#[derive(Default)]
-pub struct Seen {
-    pub changes: Vec<Change>,
-    pub bound: Vec<Uuid>,
-    pub noted: Vec<Disbursement>,
-    pub wallets: Vec<SealedWallet>,
-    pub keys: Vec<ApiKey>,
-    pub revoked: Vec<String>,
-    pub posted: Vec<EventRecord>,
-    pub relayed: Vec<u32>,
-    pub orders: Vec<BurnOrder>,
-    pub sent: Vec<Vec<u8>>,
-    pub incidents: Vec<Incident>,
-}
-
 /// The script and the mocks that play it.
 pub struct Stage {
     pub seen: Arc<Mutex<Seen>>,
@@ -94,8 +57,8 @@ pub struct Stage {
     pub burner: MockLedgerBurner,
     pub order: Sequence,
     pub outbox: Arc<Notify>,
-    /// Held by every unit of work that is open.
-    open: Arc<()>,
+    /// How many units of work are open.
+    works: Arc<AtomicUsize>,
 }
 
 impl Stage {
@@ -108,7 +71,7 @@ impl Stage {
             burner: MockLedgerBurner::new(),
             order: Sequence::new(),
             outbox: Arc::default(),
-            open: Arc::default(),
+            works: Arc::default(),
         }
     }
 
@@ -120,8 +83,9 @@ impl Stage {
             .times(1)
             .in_sequence(&mut self.order);
         let script = Script::new(self.seen.clone(), &mut self.order);
-        let (mut work, open) = (script.play(steps), self.open.clone());
+        let (mut work, works) = (script.play(steps), self.works.clone());
         begin.return_once(move || {
+            let open = Open::now(works);
             // Never called: it holds `open` for as long as there is this unit of work.
             work.expect_record().never().returning(move |_| {
                 let _ = &open;
@@ -132,12 +96,12 @@ impl Stage {
     }
 
     /// Then no unit of work can begin.
-    pub fn begin_refused(&mut self, why: Answer<Box<dyn UnitOfWork>>) {
+    pub fn begin_refused(&mut self, why: StoreError) {
         self.store
             .expect_begin()
             .times(1)
             .in_sequence(&mut self.order)
-            .return_once(move || why);
+            .return_once(move || Err(why));
     }
 
     /// The committed milestone and project may be read at any time.
@@ -162,13 +126,13 @@ impl Stage {
 
     /// Then the ledger signs a burn that takes `sequence`, with no unit of work open.
     pub fn sign(&mut self, sequence: i64) {
-        let (seen, open) = (self.seen.clone(), Arc::downgrade(&self.open));
+        let (seen, works) = (self.seen.clone(), self.works.clone());
         self.burner
             .expect_prepare()
             .times(1)
             .in_sequence(&mut self.order)
             .return_once(move |order| {
-                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
                 seen.lock().unwrap().orders.push(order.clone());
                 Ok(burn(sequence, order.memo))
             });
@@ -176,13 +140,13 @@ impl Stage {
 
     /// Then the burn is sent, with no unit of work open.
     pub fn submit(&mut self, answer: Result<SubmitHint, LedgerError>) {
-        let (seen, open) = (self.seen.clone(), Arc::downgrade(&self.open));
+        let (seen, works) = (self.seen.clone(), self.works.clone());
         self.burner
             .expect_submit()
             .times(1)
             .in_sequence(&mut self.order)
             .return_once(move |burn| {
-                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
                 seen.lock().unwrap().sent.push(burn.envelope.clone());
                 answer
             });
@@ -190,13 +154,13 @@ impl Stage {
 
     /// Then the ledger is asked for its verdict, with no unit of work open.
     pub fn verdict(&mut self, answer: Result<Verdict, LedgerError>) {
-        let open = Arc::downgrade(&self.open);
+        let works = self.works.clone();
         self.burner
             .expect_verdict()
             .times(1)
             .in_sequence(&mut self.order)
             .return_once(move |_| {
-                assert_eq!(open.strong_count(), 0, "a unit of work is open");
+                assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
                 answer
             });
     }
@@ -210,9 +174,9 @@ impl Stage {
         entropy
             .expect_id()
             .returning(move || Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed))));
-        entropy.expect_salt().returning(move || {
-            u128::from(salts.fetch_add(1, Ordering::Relaxed)).to_le_bytes()
-        });
+        entropy
+            .expect_salt()
+            .returning(move || u128::from(salts.fetch_add(1, Ordering::Relaxed)).to_le_bytes());
         entropy.expect_secret().returning(|| [0xAB; 32]);
         let mut monitor = MockMonitor::new();
         let seen = self.seen.clone();
@@ -238,7 +202,11 @@ impl Stage {
     pub fn disbursements(&mut self) -> Disbursements {
         let services = self.services();
         let queries = Arc::new(std::mem::take(&mut self.queries));
-        Disbursements::new(services, queries, Arc::new(std::mem::take(&mut self.burner)))
+        Disbursements::new(
+            services,
+            queries,
+            Arc::new(std::mem::take(&mut self.burner)),
+        )
     }
 
     /// The incidents that were reported: operation, whether critical, error.
@@ -247,3 +215,18 @@ impl Stage {
     }
 }
 
+/// A unit of work that is open, until dropped.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn now(works: Arc<AtomicUsize>) -> Self {
+        works.fetch_add(1, Ordering::SeqCst);
+        Self(works)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

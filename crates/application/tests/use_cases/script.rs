@@ -1,0 +1,239 @@
+//! The steps of one unit of work, on mocks that allow them once and in this order.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use mockall::Sequence;
+use tranche_application::audit::record::EventRecord;
+use tranche_application::idempotency::Claim;
+use tranche_application::keys::ApiKey;
+use tranche_application::mocks::{
+    MockAuditLog, MockCredentialRepo, MockDisbursementRepo, MockIdempotencyRepo, MockMilestoneRepo,
+    MockProjectRepo, MockUnitOfWork,
+};
+use tranche_application::ports::custody::SealedWallet;
+use tranche_application::ports::monitor::Incident;
+use tranche_application::ports::store::{
+    AuditLog, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo, ProjectRepo,
+    StoreError,
+};
+use tranche_domain::disbursement::BurnOrder;
+use tranche_domain::{Change, Disbursement, DisbursementId, Milestone, Project};
+use uuid::Uuid;
+
+/// One call inside a unit of work, and what it answers.
+pub enum Step {
+    Claim(Result<Claim, StoreError>),
+    Project(Option<Project>),
+    Milestone(Option<Milestone>),
+    Disbursement(Option<Disbursement>),
+    Record(Result<(), StoreError>),
+    Bind,
+    NoteSent(Result<(), StoreError>),
+    Lease(Result<Option<DisbursementId>, StoreError>),
+    KeepWallet(Result<(), StoreError>),
+    KeepKey(Result<(), StoreError>),
+    RevokeKey(bool),
+    Post(Result<(), StoreError>),
+    Relay(Result<u64, StoreError>),
+    Commit(Result<(), StoreError>),
+}
+
+/// What went through the ports.
+#[derive(Default)]
+pub struct Seen {
+    pub changes: Vec<Change>,
+    pub bound: Vec<Uuid>,
+    pub noted: Vec<Disbursement>,
+    pub leases: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    pub wallets: Vec<SealedWallet>,
+    pub keys: Vec<ApiKey>,
+    pub revoked: Vec<(String, DateTime<Utc>)>,
+    pub posted: Vec<EventRecord>,
+    pub relayed: Vec<(u32, DateTime<Utc>)>,
+    pub orders: Vec<BurnOrder>,
+    pub sent: Vec<Vec<u8>>,
+    pub incidents: Vec<Incident>,
+}
+
+/// The repositories of one unit of work.
+pub struct Script<'a> {
+    seen: Arc<Mutex<Seen>>,
+    order: &'a mut Sequence,
+    work: MockUnitOfWork,
+    projects: MockProjectRepo,
+    milestones: MockMilestoneRepo,
+    disbursements: MockDisbursementRepo,
+    idempotency: MockIdempotencyRepo,
+    credentials: MockCredentialRepo,
+    audit: MockAuditLog,
+}
+
+impl<'a> Script<'a> {
+    /// What goes in is kept in `seen`.
+    pub fn new(seen: Arc<Mutex<Seen>>, order: &'a mut Sequence) -> Self {
+        Self {
+            seen,
+            order,
+            work: MockUnitOfWork::new(),
+            projects: MockProjectRepo::new(),
+            milestones: MockMilestoneRepo::new(),
+            disbursements: MockDisbursementRepo::new(),
+            idempotency: MockIdempotencyRepo::new(),
+            credentials: MockCredentialRepo::new(),
+            audit: MockAuditLog::new(),
+        }
+    }
+
+    /// The unit of work that these steps make.
+    pub fn play(mut self, steps: impl IntoIterator<Item = Step>) -> MockUnitOfWork {
+        for step in steps {
+            self.step(step);
+        }
+        let mut work = self.work;
+        work.expect_projects()
+            .return_var(Box::new(self.projects) as Box<dyn ProjectRepo>);
+        work.expect_milestones()
+            .return_var(Box::new(self.milestones) as Box<dyn MilestoneRepo>);
+        work.expect_disbursements()
+            .return_var(Box::new(self.disbursements) as Box<dyn DisbursementRepo>);
+        work.expect_idempotency()
+            .return_var(Box::new(self.idempotency) as Box<dyn IdempotencyRepo>);
+        work.expect_credentials()
+            .return_var(Box::new(self.credentials) as Box<dyn CredentialRepo>);
+        work.expect_audit()
+            .return_var(Box::new(self.audit) as Box<dyn AuditLog>);
+        work
+    }
+
+    fn step(&mut self, step: Step) {
+        let (order, seen) = (&mut *self.order, self.seen.clone());
+        match step {
+            Step::Claim(answer) => {
+                self.idempotency
+                    .expect_claim()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_| answer);
+            }
+            Step::Project(answer) => {
+                self.projects
+                    .expect_lock()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_| Ok(answer));
+            }
+            Step::Milestone(answer) => {
+                self.milestones
+                    .expect_lock()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_| Ok(answer));
+            }
+            Step::Disbursement(answer) => {
+                self.disbursements
+                    .expect_lock()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_| Ok(answer));
+            }
+            Step::Record(answer) => {
+                self.work
+                    .expect_record()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |change| {
+                        seen.lock().unwrap().changes.push(change.clone());
+                        answer
+                    });
+            }
+            Step::Bind => {
+                self.idempotency
+                    .expect_bind()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_, made| {
+                        seen.lock().unwrap().bound.push(made);
+                        Ok(())
+                    });
+            }
+            Step::NoteSent(answer) => {
+                self.disbursements
+                    .expect_note_sent()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |sent| {
+                        seen.lock().unwrap().noted.push(sent.clone());
+                        answer
+                    });
+            }
+            Step::Lease(answer) => {
+                self.disbursements
+                    .expect_lease_next()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |now, until| {
+                        seen.lock().unwrap().leases.push((now, until));
+                        answer
+                    });
+            }
+            Step::KeepWallet(answer) => {
+                self.credentials
+                    .expect_keep_wallet()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |wallet| {
+                        seen.lock().unwrap().wallets.push(wallet.clone());
+                        answer
+                    });
+            }
+            Step::KeepKey(answer) => {
+                self.credentials
+                    .expect_keep_key()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |key| {
+                        seen.lock().unwrap().keys.push(key.clone());
+                        answer
+                    });
+            }
+            Step::RevokeKey(answer) => {
+                self.credentials
+                    .expect_revoke_key()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |id, at| {
+                        seen.lock().unwrap().revoked.push((id.to_owned(), at));
+                        Ok(answer)
+                    });
+            }
+            Step::Post(answer) => {
+                self.audit
+                    .expect_post()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |event| {
+                        seen.lock().unwrap().posted.push(event.clone());
+                        answer
+                    });
+            }
+            Step::Relay(answer) => {
+                self.audit
+                    .expect_relay()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |limit, at| {
+                        seen.lock().unwrap().relayed.push((limit, at));
+                        answer
+                    });
+            }
+            Step::Commit(answer) => {
+                self.work
+                    .expect_commit()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move || answer);
+            }
+        }
+    }
+}
