@@ -3,6 +3,7 @@
 //! A mistake stops the start with one readable line that names the setting.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ pub struct Settings {
         global = true,
         value_name = "SECONDS"
     )]
-    burn_ttl_seconds: Option<u64>,
+    burn_ttl_seconds: Option<String>,
     /// Where the sandbox ledger listens [default: 127.0.0.1:0]
     #[arg(
         long,
@@ -99,7 +100,7 @@ pub struct Settings {
         global = true,
         value_name = "MS"
     )]
-    sandbox_ledger_ms: Option<u64>,
+    sandbox_ledger_ms: Option<String>,
     /// Where the service keeps its files [default: tranche-data]
     #[arg(long, env = "TRANCHE_DATA_DIR", global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -237,10 +238,8 @@ impl Settings {
             .take()
             .unwrap_or_else(|| PathBuf::from("tranche-data"));
         let ledger = self.ledger()?;
-        let burn_ttl = self.burn_ttl_seconds.unwrap_or(180);
-        if !(30..=3600).contains(&burn_ttl) {
-            return Err(value("TRANCHE_BURN_TTL_SECONDS", "must be from 30 to 3600"));
-        }
+        let burn_ttl = self.burn_ttl_seconds.as_deref();
+        let burn_ttl = number("TRANCHE_BURN_TTL_SECONDS", burn_ttl, 180, 30..=3600)?;
         Ok(Config {
             listen: address("TRANCHE_LISTEN", self.listen.as_deref(), "127.0.0.1:8080")?,
             database: database(self.database_url.as_deref(), &data_dir)?,
@@ -267,13 +266,8 @@ impl Settings {
         match self.ledger.as_deref().unwrap_or("sandbox") {
             "sandbox" => {
                 let listen = self.sandbox_listen.as_deref();
-                let interval = self.sandbox_ledger_ms.unwrap_or(1000);
-                if !(10..=60_000).contains(&interval) {
-                    return Err(value(
-                        "TRANCHE_SANDBOX_LEDGER_MS",
-                        "must be from 10 to 60000",
-                    ));
-                }
+                let interval = self.sandbox_ledger_ms.as_deref();
+                let interval = number("TRANCHE_SANDBOX_LEDGER_MS", interval, 1000, 10..=60_000)?;
                 Ok(Ledger::Sandbox {
                     listen: address("TRANCHE_SANDBOX_LISTEN", listen, "127.0.0.1:0")?,
                     interval: Duration::from_millis(interval),
@@ -354,6 +348,23 @@ fn address(
             setting,
             format!("is \"{text}\" and must be HOST:PORT, such as {default}"),
         )
+    })
+}
+
+fn number(
+    setting: &'static str,
+    text: Option<&str>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, ConfigError> {
+    let Some(text) = text else {
+        return Ok(default);
+    };
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        let why = format!("is \"{text}\" and must be a whole number from {least} to {most}");
+        value(setting, why)
     })
 }
 

@@ -101,7 +101,7 @@ async fn reconcile(config: &Config) -> anyhow::Result<()> {
         round.ended, round.open, round.errors
     ));
     if let Some(sandbox) = sandbox {
-        sandbox.stop().await?;
+        sandbox.ledger.stop().await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tranche_application::audit::relay::Relay;
 use tranche_application::disbursement::Reconciler;
 
 use crate::config::Config;
+use crate::wiring::OwnSandbox;
 use crate::{routes, wiring};
 
 /// A running service.
@@ -19,7 +20,7 @@ pub struct Service {
     pub address: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
-    sandbox: Option<stellar_sandbox::Sandbox>,
+    sandbox: Option<OwnSandbox>,
 }
 
 impl Service {
@@ -28,7 +29,7 @@ impl Service {
         let stores = wiring::open_store(config).await?;
         let sandbox = wiring::start_sandbox(config).await?;
         if let Some(sandbox) = &sandbox {
-            tracing::info!(url = sandbox.url(), "the sandbox ledger answers");
+            tracing::info!(url = sandbox.ledger.url(), "the sandbox ledger answers");
         }
         let app = wiring::app(config, &stores, sandbox.as_ref())?;
         let listener = TcpListener::bind(config.listen)
@@ -59,7 +60,7 @@ impl Service {
 
     /// Where the sandbox ledger answers, if it runs here.
     pub fn sandbox_url(&self) -> Option<String> {
-        self.sandbox.as_ref().map(stellar_sandbox::Sandbox::url)
+        self.sandbox.as_ref().map(|sandbox| sandbox.ledger.url())
     }
 
     /// Ends requests and background work, then the ledger.
@@ -72,7 +73,7 @@ impl Service {
             tracing::warn!("some work did not end in time; it is taken up at the next start");
         }
         if let Some(sandbox) = self.sandbox {
-            sandbox.stop().await?;
+            sandbox.ledger.stop().await?;
         }
         Ok(())
     }
@@ -92,10 +93,10 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
 
 /// `tranche sandbox`: the ledger alone, until SIGTERM or Ctrl-C.
 pub async fn sandbox(config: stellar_sandbox::Config) -> anyhow::Result<()> {
-    let sandbox = stellar_sandbox::start(config).await?;
-    say(&format!("listening on {}", sandbox.url()));
+    let sandbox = OwnSandbox::start(config).await?;
+    say(&format!("listening on {}", sandbox.ledger.url()));
     until_told_to_stop().await?;
-    Ok(sandbox.stop().await?)
+    Ok(sandbox.ledger.stop().await?)
 }
 
 /// Waits for SIGTERM or Ctrl-C.

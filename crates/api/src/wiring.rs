@@ -1,5 +1,6 @@
 //! Puts the adapters behind the ports, as the configuration says.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -92,24 +93,51 @@ pub fn keys(config: &Config, stores: &Stores) -> anyhow::Result<Keys> {
     Ok(Keys::new(services(stores), ring))
 }
 
+/// A sandbox ledger, and the claim to its folder: two of them on one folder would be two ledgers.
+pub struct OwnSandbox {
+    /// The ledger.
+    pub ledger: Sandbox,
+    _claim: File,
+}
+
+impl OwnSandbox {
+    /// Starts a ledger on a folder that nobody else has.
+    pub async fn start(config: stellar_sandbox::Config) -> anyhow::Result<Self> {
+        let folder = config.data_dir.clone();
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let claim = File::create(folder.join("lock"))
+            .with_context(|| format!("{} cannot be written", folder.display()))?;
+        claim.try_lock().map_err(|_| {
+            let folder = folder.display();
+            anyhow::anyhow!("the sandbox ledger in {folder} is in use by another tranche")
+        })?;
+        let ledger = stellar_sandbox::start(config)
+            .await
+            .context("the sandbox ledger cannot be started")?;
+        Ok(Self {
+            ledger,
+            _claim: claim,
+        })
+    }
+}
+
 /// The sandbox ledger, where the configuration wants it in this process.
-pub async fn start_sandbox(config: &Config) -> anyhow::Result<Option<Sandbox>> {
+pub async fn start_sandbox(config: &Config) -> anyhow::Result<Option<OwnSandbox>> {
     let Ledger::Sandbox { listen, interval } = &config.ledger else {
         return Ok(None);
     };
-    let sandbox = stellar_sandbox::start(stellar_sandbox::Config {
+    let sandbox = OwnSandbox::start(stellar_sandbox::Config {
         listen: *listen,
         data_dir: config.data_dir.join("sandbox"),
         ledger_interval: *interval,
         network_passphrase: SANDBOX_PASSPHRASE.to_owned(),
-    })
-    .await
-    .context("the sandbox ledger cannot be started")?;
-    Ok(Some(sandbox))
+    });
+    sandbox.await.map(Some)
 }
 
 /// The whole application over a store and a ledger.
-pub fn app(config: &Config, stores: &Stores, sandbox: Option<&Sandbox>) -> anyhow::Result<App> {
+pub fn app(config: &Config, stores: &Stores, sandbox: Option<&OwnSandbox>) -> anyhow::Result<App> {
     let Secrets { master, ring } = secrets(config, &SystemEntropy)?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let custody = Arc::new(LocalCustody::new(
@@ -117,7 +145,7 @@ pub fn app(config: &Config, stores: &Stores, sandbox: Option<&Sandbox>) -> anyho
         stores.wallets.clone(),
         entropy.clone(),
     ));
-    let stellar = stellar_config(config, sandbox)?;
+    let stellar = stellar_config(config, sandbox.map(|sandbox| &sandbox.ledger))?;
     let opener: Option<Arc<dyn WalletOpener>> = match sandbox {
         Some(_) => Some(Arc::new(SandboxWallets::try_new(
             &stellar.rpc_url,
