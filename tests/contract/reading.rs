@@ -32,7 +32,10 @@ async fn in_pages<T, F: Future<Output = Result<Vec<T>, StoreError>>>(
         if after.is_none() {
             between().await;
         }
-        seen.extend(rows.iter().map(&id));
+        for id in rows.iter().map(&id) {
+            assert!(!seen.contains(&id), "no row twice");
+            seen.push(id);
+        }
         after = seen.last().copied();
     }
 }

@@ -7,7 +7,6 @@
 //!
 //! A commit is on the disk when it returns (`synchronous = FULL`).
 
-
 mod audit;
 mod credentials;
 mod disbursements;

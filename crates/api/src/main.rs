@@ -132,7 +132,7 @@ fn init_log(config: &Config, command: &Command) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     if served {
-        log.json().flatten_event(true).init();
+        log.json().flatten_event(true).with_span_list(false).init();
     } else {
         log.compact().with_target(false).init();
     }

@@ -17,6 +17,8 @@ use tranche_application::services::with_causes;
 use tranche_domain::milestone::{Refusal, TransitionError};
 use utoipa::ToSchema;
 
+use crate::request_id;
+
 /// One field that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
@@ -46,6 +48,8 @@ pub struct Problem {
     pub status: u16,
     /// What happened, for people.
     pub detail: String,
+    /// Where it happened: the path that was called.
+    pub instance: String,
     /// Stable and machine-readable.
     pub code: &'static str,
     /// The fields that cannot be accepted.
@@ -54,7 +58,7 @@ pub struct Problem {
     /// What else helps.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub more: Map<String, Value>,
+    pub more: Box<Map<String, Value>>,
 }
 
 impl Problem {
@@ -65,9 +69,10 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
+            instance: request_id::path(),
             code,
             errors: Vec::new(),
-            more: Map::new(),
+            more: Box::default(),
         }
     }
 

@@ -10,6 +10,15 @@ use crate::state::App;
 
 const HEADER: &str = "x-request-id";
 
+tokio::task_local! {
+    static PATH: String;
+}
+
+/// The path of the request at hand; empty outside one.
+pub fn path() -> String {
+    PATH.try_with(Clone::clone).unwrap_or_default()
+}
+
 /// The id of the request at hand.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
@@ -28,8 +37,9 @@ pub async fn middleware(State(app): State<App>, mut request: Request, next: Next
     };
     let span = info_span!("request", id, method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let path = request.uri().path().to_owned();
     let mut response = async {
-        let response = next.run(request).await;
+        let response = PATH.scope(path, next.run(request)).await;
         info!(status = response.status().as_u16(), "answered");
         response
     }

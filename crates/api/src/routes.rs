@@ -77,6 +77,13 @@ pub fn openapi() -> Document {
     described().into_openapi()
 }
 
+/// The API reference, served from here alone: no validator elsewhere is asked.
+fn reference(document: Document) -> SwaggerUi {
+    SwaggerUi::new("/docs")
+        .url("/openapi.json", document)
+        .config(utoipa_swagger_ui::Config::default().validator_url("none"))
+}
+
 /// The service, ready to be served.
 pub fn router(app: App) -> Router {
     let (router, document) = described().split_for_parts();
@@ -85,7 +92,7 @@ pub fn router(app: App) -> Router {
         HeaderValue::from_static("nosniff"),
     );
     router
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(reference(document))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .fallback(|| async { Problem::not_found("page") })
         .method_not_allowed_fallback(|| async {

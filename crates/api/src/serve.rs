@@ -28,9 +28,6 @@ impl Service {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let stores = wiring::open_store(config).await?;
         let sandbox = wiring::start_sandbox(config).await?;
-        if let Some(sandbox) = &sandbox {
-            tracing::info!(url = sandbox.ledger.url(), "the sandbox ledger answers");
-        }
         let app = wiring::app(config, &stores, sandbox.as_ref())?;
         let listener = TcpListener::bind(config.listen)
             .await

@@ -107,7 +107,8 @@ impl Projects {
         match self
             .services
             .asked_before(call.idempotency.as_ref())
-            .await?
+            .await
+            .inspect_err(|error| self.report(error, call))?
         {
             Claimed::Ours => {}
             Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
@@ -121,15 +122,18 @@ impl Projects {
                     tries += 1;
                 }
                 Err(OpenProjectError::Store(error)) => {
-                    let context = json!({ "request_id": call.caller.origin.request_id });
-                    let action = Action::ProjectCreated;
-                    self.services
-                        .report_store(action.as_str(), false, &error, context);
+                    self.report(&error, call);
                     return Err(error.into());
                 }
                 other => return other,
             }
         }
+    }
+
+    fn report(&self, error: &StoreError, call: &Call) {
+        let context = json!({ "request_id": call.caller.origin.request_id });
+        let operation = Action::ProjectCreated.as_str();
+        self.services.report_store(operation, false, error, context);
     }
 
     async fn wallet(&self, new: &OpenProject) -> Result<SealedWallet, OpenProjectError> {

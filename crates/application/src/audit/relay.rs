@@ -46,15 +46,22 @@ impl Relay {
     /// Moves events until cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = Duration::ZERO;
+        let mut reported = false;
         while !stop.is_cancelled() {
             match self.run_once().await {
-                Ok(moved) if moved >= u64::from(BATCH) => continue,
-                Ok(_) => pause = Duration::ZERO,
+                Ok(moved) => {
+                    (pause, reported) = (Duration::ZERO, false);
+                    if moved >= u64::from(BATCH) {
+                        continue;
+                    }
+                }
                 Err(error) => {
-                    if pause.is_zero() {
+                    // A conflict is no outage, and is not reported.
+                    if !reported && !matches!(error, StoreError::Conflict(_)) {
                         let context = json!({ "retrying": true });
                         self.services
                             .report_store("audit.relay", false, &error, context);
+                        reported = true;
                     }
                     pause = (pause * 2).clamp(Duration::from_millis(100), LONGEST_PAUSE);
                 }

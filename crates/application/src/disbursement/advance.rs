@@ -180,11 +180,7 @@ impl Disbursements {
                     Conflict::Retry | Conflict::Stale,
                 ))) if tries < TRIES => tries += 1,
                 Err(error) => {
-                    if let AdvanceError::Store(error) = &error {
-                        let context = json!({ "disbursement_id": disbursement.id.0 });
-                        let operation = Action::MilestoneDisbursed.as_str();
-                        self.services.report_store(operation, true, error, context);
-                    }
+                    self.report_end(disbursement, end, &error);
                     return Err(error);
                 }
             }
@@ -204,6 +200,12 @@ impl Disbursements {
     ) -> Result<(), AdvanceError> {
         let mut work = self.services.store.begin().await?;
         let (project, milestone, locked) = lock_all(work.as_mut(), disbursement).await?;
+        if matches!(end, End::Operator { .. })
+            && matches!(locked.state, DisbursementState::NeedsOperator { .. })
+        {
+            // Another driver called the operator first: once is enough.
+            return Ok(());
+        }
         let occasion = self.services.occasion(&Caller {
             actor: locked.ordered_by.clone(),
             origin: locked.origin.clone(),
@@ -218,6 +220,24 @@ impl Disbursements {
         work.record(&change).await?;
         work.commit().await?;
         Ok(())
+    }
+
+    fn report_end(&self, disbursement: &Disbursement, end: &End, error: &AdvanceError) {
+        let operation = end.action().as_str();
+        let context = json!({ "disbursement_id": disbursement.id.0 });
+        match error {
+            AdvanceError::Store(error) => {
+                self.services.report_store(operation, true, error, context);
+            }
+            // The ledger has decided and the books cannot follow.
+            AdvanceError::Books(error) => self.services.monitor.report(Incident {
+                operation,
+                critical: true,
+                error: error.to_string(),
+                context,
+            }),
+            AdvanceError::NotFound | AdvanceError::Ledger(_) => {}
+        }
     }
 
     fn call(&self, disbursement: &Disbursement, reason: &str) {
@@ -244,6 +264,15 @@ enum End {
 }
 
 impl End {
+    /// What it is in the log.
+    const fn action(&self) -> Action {
+        match self {
+            Self::Burned { .. } => Action::MilestoneDisbursed,
+            Self::Failed(_) => Action::DisbursementFailed,
+            Self::Operator { .. } => Action::DisbursementNeedsOperator,
+        }
+    }
+
     fn change(
         &self,
         disbursement: Disbursement,

@@ -16,7 +16,7 @@ use crate::audit::record::{CanonicalError, EventRecord};
 use crate::call::{Call, Outcome};
 use crate::ports::burner::LedgerError;
 use crate::ports::store::{Conflict, StoreError};
-use crate::services::{Claimed, bind, claim};
+use crate::services::{Claimed, bind, claim, may_retry};
 
 /// How long a disbursement waits for its wallet: while another burn of it is in flight, its next
 /// sequence number is taken.
@@ -75,45 +75,45 @@ impl Disbursements {
         amount: Option<Amount>,
         call: &Call,
     ) -> Result<Outcome<DisbursementId>, DisburseError> {
-        match self
-            .services
-            .asked_before(call.idempotency.as_ref())
-            .await?
-        {
-            Claimed::Ours => {}
-            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
-            Claimed::Misused => return Err(DisburseError::KeyMisused),
+        let outcome = self.prepare_in_turn(milestone, amount, call).await;
+        if let Err(error) = &outcome {
+            self.report(milestone, call, error);
         }
-        let deadline = Instant::now() + PATIENCE;
-        match timeout_at(deadline, self.prepare_in_turn(milestone, amount, call)).await {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(error)) => {
-                self.report(milestone, call, &error);
-                Err(error)
-            }
-            Err(_) => Err(DisburseError::WalletBusy),
-        }
+        outcome
     }
 
     /// Tries until the wallet's next sequence number is free and the rules were checked on the
-    /// milestone as it stands.
+    /// milestone as it stands. Patience ends between two tries, never within a unit of work: what
+    /// was answered to be undone must not be committed.
     async fn prepare_in_turn(
         &self,
         milestone: MilestoneId,
         amount: Option<Amount>,
         call: &Call,
     ) -> Result<Outcome<DisbursementId>, DisburseError> {
+        let key = call.idempotency.as_ref();
+        match self.services.asked_before(key).await? {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(DisburseError::KeyMisused),
+        }
+        let deadline = Instant::now() + PATIENCE;
         // What waiting cannot mend is refused at once.
         let plan = self.plan(milestone, amount, call).await?;
-        let _turn = self.turns.of(plan.wallet_account_id()).await;
+        let turn = timeout_at(deadline, self.turns.of(plan.wallet_account_id())).await;
+        let _turn = turn.map_err(|_| DisburseError::WalletBusy)?;
         loop {
-            match self.try_prepare(milestone, amount, call).await {
+            let too_late = match self.try_prepare(milestone, amount, call, deadline).await {
                 Ok(Try::Done(outcome)) => return Ok(outcome),
-                Ok(Try::Stale)
-                | Err(DisburseError::Store(StoreError::Conflict(Conflict::Retry))) => {}
-                Ok(Try::SlotTaken) => sleep(PAUSE).await,
+                Ok(Try::SlotTaken) => DisburseError::WalletBusy,
+                Ok(Try::Stale) => StoreError::Conflict(Conflict::Stale).into(),
+                Err(error) if asks_again(&error) => error,
                 Err(error) => return Err(error),
+            };
+            if Instant::now() + PAUSE >= deadline {
+                return Err(too_late);
             }
+            sleep(PAUSE).await;
         }
     }
 
@@ -122,11 +122,15 @@ impl Disbursements {
         id: MilestoneId,
         amount: Option<Amount>,
         call: &Call,
+        deadline: Instant,
     ) -> Result<Try, DisburseError> {
         let plan = self.plan(id, amount, call).await?;
         let event = plan.event();
         let memo = EventRecord::from(event).leaf_hash(event.occurred_at)?;
-        let burn = self.burner.prepare(&plan.order(memo)).await?;
+        let order = plan.order(memo);
+        let burn = timeout_at(deadline, self.burner.prepare(&order))
+            .await
+            .map_err(|_| LedgerError::Unavailable("no answer in time".to_owned()))??;
         self.keep(id, plan, burn, call).await
     }
 
@@ -215,6 +219,11 @@ impl Disbursements {
             self.services.report_store(operation, true, error, context);
         }
     }
+}
+
+/// Whether the database only asks to try again.
+const fn asks_again(error: &DisburseError) -> bool {
+    matches!(error, DisburseError::Store(error) if may_retry(error))
 }
 
 fn check_version(milestone: &Milestone, call: &Call) -> Result<(), DisburseError> {

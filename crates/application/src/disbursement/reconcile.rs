@@ -3,6 +3,7 @@
 //! Any number of processes may run one: a lease keeps them off one another's work, and a lost
 //! lease costs nothing, because every step may be taken twice.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -42,13 +43,18 @@ impl Reconciler {
         Self { disbursements }
     }
 
-    /// Looks once at every open disbursement that nobody has leased.
+    /// Looks once at every open disbursement that nobody has leased. The oldest lease comes first,
+    /// so the round is over when one comes back, however long the looks took.
     ///
     /// # Errors
     /// [`StoreError`] when the open ones cannot be listed.
     pub async fn run_once(&self) -> Result<Round, StoreError> {
         let mut round = Round::default();
+        let mut seen = HashSet::new();
         while let Some(id) = self.lease().await? {
+            if !seen.insert(id) {
+                break;
+            }
             match self.disbursements.push(id).await {
                 Ok(Progress::Ended(_)) => round.ended += 1,
                 Ok(Progress::Open(_)) => round.open += 1,

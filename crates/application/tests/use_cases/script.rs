@@ -167,6 +167,20 @@ impl<'a> Script<'a> {
                         answer
                     });
             }
+            Step::Commit(answer) => {
+                self.work
+                    .expect_commit()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move || answer);
+            }
+            other => self.side_step(other),
+        }
+    }
+
+    fn side_step(&mut self, step: Step) {
+        let (order, seen) = (&mut *self.order, self.seen.clone());
+        match step {
             Step::Lease(answer) => {
                 self.disbursements
                     .expect_lease_next()
@@ -227,13 +241,7 @@ impl<'a> Script<'a> {
                         answer
                     });
             }
-            Step::Commit(answer) => {
-                self.work
-                    .expect_commit()
-                    .times(1)
-                    .in_sequence(order)
-                    .return_once(move || answer);
-            }
+            _ => unreachable!("the other steps are in `step`"),
         }
     }
 }

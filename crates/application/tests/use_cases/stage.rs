@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mockall::Sequence;
 use tokio::sync::Notify;
@@ -209,7 +210,14 @@ impl Stage {
         )
     }
 
-    /// The incidents that were reported: operation, whether critical, error.
+    /// Whether the outbox's bell was rung since it was last asked.
+    pub async fn rung(&self) -> bool {
+        tokio::time::timeout(Duration::ZERO, self.outbox.notified())
+            .await
+            .is_ok()
+    }
+
+    /// The incidents that were reported.
     pub fn incidents(&self) -> Vec<Incident> {
         self.seen.lock().unwrap().incidents.clone()
     }
