@@ -38,34 +38,68 @@ async fn critical(store: StoreKind) {
     };
     let before = all().await;
     scene.tranche.break_audit().await;
-    failed(&scene.approver.keyed("a").post(&at(&submitted, "approve"), &json!({})).await);
+    failed(
+        &scene
+            .approver
+            .keyed("a")
+            .post(&at(&submitted, "approve"), &json!({}))
+            .await,
+    );
     let recorded = scene.treasurer.keyed("b");
-    failed(&recorded.post(&at(&approved, "bank-transfer"), &transfer("NIP-2", "10")).await);
+    failed(
+        &recorded
+            .post(&at(&approved, "bank-transfer"), &transfer("NIP-2", "10"))
+            .await,
+    );
     failed(&scene.disburse(&paid, "c", 5).await);
     assert_eq!(all().await, before);
 
     let ledger = scene.tranche.ledger();
     let latest = ledger.latest().await;
-    eventually("two more ledgers", async || (ledger.latest().await > latest + 1).then_some(())).await;
-    assert_eq!(ledger.burns().await, [], "nothing was sent, not even something that failed");
+    eventually("two more ledgers", async || {
+        (ledger.latest().await > latest + 1).then_some(())
+    })
+    .await;
+    assert_eq!(
+        ledger.burns().await,
+        [],
+        "nothing was sent, not even something that failed"
+    );
     assert_eq!(all().await, before);
     let log = scene.tranche.log();
-    for operation in ["milestone.approved", "milestone.bank_transfer_recorded", "disbursement.prepared"] {
+    for operation in [
+        "milestone.approved",
+        "milestone.bank_transfer_recorded",
+        "disbursement.prepared",
+    ] {
         let incident = log.lines().find(|line| {
             line.contains("incident") && line.contains(&format!("\"operation\":\"{operation}\""))
         });
-        let incident: Value = incident.and_then(|line| serde_json::from_str(line).ok()).expect(operation);
+        let incident: Value = incident
+            .and_then(|line| serde_json::from_str(line).ok())
+            .expect(operation);
         assert_eq!(incident["critical"], true, "{incident}");
         assert_eq!(incident["level"], "ERROR", "{incident}");
         for part in ["error", "context", "timestamp"] {
-            assert!(incident[part].as_str().is_some_and(|text| !text.is_empty()), "{incident}");
+            assert!(
+                incident[part].as_str().is_some_and(|text| !text.is_empty()),
+                "{incident}"
+            );
         }
     }
 
     // The same calls under the same keys do it once the log is back, and their events are there.
     scene.tranche.heal_audit().await;
-    scene.approver.keyed("a").post(&at(&submitted, "approve"), &json!({})).await.json(200);
-    recorded.post(&at(&approved, "bank-transfer"), &transfer("NIP-2", "10")).await.json(200);
+    scene
+        .approver
+        .keyed("a")
+        .post(&at(&submitted, "approve"), &json!({}))
+        .await
+        .json(200);
+    recorded
+        .post(&at(&approved, "bank-transfer"), &transfer("NIP-2", "10"))
+        .await
+        .json(200);
     scene.disburse(&paid, "c", 30).await.json(200);
     assert_eq!(ledger.burned().await, 1);
     for (milestone, steps) in [(&submitted, 3), (&approved, 4), (&paid, 6)] {
@@ -85,37 +119,86 @@ async fn the_rest(store: StoreKind) {
 
     let created = scene.draft(&project, 4, "10").await;
     let address = format!("/v1/milestones/{edited}");
-    scene.manager.patch(&address, &json!({ "title": "Roof" })).await.json(200);
-    scene.manager.post(&at(&edited, "submit"), &json!({})).await.json(200);
+    scene
+        .manager
+        .patch(&address, &json!({ "title": "Roof" }))
+        .await
+        .json(200);
+    scene
+        .manager
+        .post(&at(&edited, "submit"), &json!({}))
+        .await
+        .json(200);
     let reason = json!({ "reason": "No." });
-    scene.approver.post(&at(&rejected, "reject"), &reason).await.json(200);
-    scene.manager.post(&at(&rejected, "revise"), &json!({})).await.json(200);
-    scene.manager.delete(&format!("/v1/milestones/{deleted}")).await.json(204);
+    scene
+        .approver
+        .post(&at(&rejected, "reject"), &reason)
+        .await
+        .json(200);
+    scene
+        .manager
+        .post(&at(&rejected, "revise"), &json!({}))
+        .await
+        .json(200);
+    scene
+        .manager
+        .delete(&format!("/v1/milestones/{deleted}"))
+        .await
+        .json(204);
     let opened = scene.project().await;
     let key = scene.tranche.key("late", "viewer", None);
-    scene.tranche.with_token(Some(&key)).get(&format!("/v1/projects/{opened}")).await.json(200);
+    scene
+        .tranche
+        .with_token(Some(&key))
+        .get(&format!("/v1/projects/{opened}"))
+        .await
+        .json(200);
 
     // Nothing of it is in the log yet, and everything of it can be seen already.
     let waiting = async |milestone: &str| {
-        let answer = scene.admin.get(&format!("/v1/milestones/{milestone}/activity")).await;
+        let answer = scene
+            .admin
+            .get(&format!("/v1/milestones/{milestone}/activity"))
+            .await;
         let events = rows(&answer.json(200));
-        events.iter().filter(|event| event["recorded_at"].is_null()).count()
+        events
+            .iter()
+            .filter(|event| event["recorded_at"].is_null())
+            .count()
     };
     tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     assert_eq!(waiting(&created).await, 1);
     assert_eq!(waiting(&edited).await, 2);
     assert_eq!(waiting(&rejected).await, 2);
     assert_eq!(waiting(&deleted).await, 1);
-    assert!(scene.tranche.log().contains("\"operation\":\"audit.relay\""), "it is reported");
+    assert!(
+        scene
+            .tranche
+            .log()
+            .contains("\"operation\":\"audit.relay\""),
+        "it is reported"
+    );
 
     scene.tranche.heal_audit().await;
     let mut seen = Vec::new();
     for (milestone, actions) in [
         (&created, vec!["milestone.created"]),
-        (&edited, vec!["milestone.created", "milestone.updated", "milestone.submitted"]),
+        (
+            &edited,
+            vec![
+                "milestone.created",
+                "milestone.updated",
+                "milestone.submitted",
+            ],
+        ),
         (
             &rejected,
-            vec!["milestone.created", "milestone.submitted", "milestone.rejected", "milestone.revised"],
+            vec![
+                "milestone.created",
+                "milestone.submitted",
+                "milestone.rejected",
+                "milestone.revised",
+            ],
         ),
         (&deleted, vec!["milestone.created", "milestone.deleted"]),
     ] {
@@ -124,8 +207,15 @@ async fn the_rest(store: StoreKind) {
         assert_eq!(found, actions);
         seen.extend(events.iter().map(id));
     }
-    let list = scene.admin.get(&format!("/v1/projects/{project}/activity?limit=1000")).await;
-    assert_eq!(rows(&list.json(200)).len(), seen.len() + 1, "each event once, and the opening");
+    let list = scene
+        .admin
+        .get(&format!("/v1/projects/{project}/activity?limit=1000"))
+        .await;
+    assert_eq!(
+        rows(&list.json(200)).len(),
+        seen.len() + 1,
+        "each event once, and the opening"
+    );
     let outbox = eventually("an empty outbox", async || {
         let left = scene.tranche.sql("SELECT count(*) FROM audit_outbox").await;
         (left == "0").then_some(left)
@@ -135,7 +225,10 @@ async fn the_rest(store: StoreKind) {
 
 // M8 M13: no NAV moves without its evidence, though the burn happened; nothing burns twice.
 async fn in_flight(store: StoreKind) {
-    let options = Options { ledger_ms: 1500, ..Options::default() };
+    let options = Options {
+        ledger_ms: 1500,
+        ..Options::default()
+    };
     let scene = Scene::with(store, options);
     let project = scene.project().await;
     let milestone = scene.paid(&project, 1, "10").await;
@@ -143,7 +236,10 @@ async fn in_flight(store: StoreKind) {
     let pending = scene.disburse(&milestone, "flight", 0).await.json(202);
     scene.tranche.break_audit().await;
     let ledger = scene.tranche.ledger();
-    eventually("the burn on the ledger", async || (ledger.burned().await == 1).then_some(())).await;
+    eventually("the burn on the ledger", async || {
+        (ledger.burned().await == 1).then_some(())
+    })
+    .await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let meanwhile = scene.project_view(&project).await;
     assert_eq!(meanwhile["nav"], before["nav"]);
@@ -152,11 +248,23 @@ async fn in_flight(store: StoreKind) {
 
     scene.tranche.heal_audit().await;
     let view = scene.reaches(&milestone, "disbursed").await;
-    assert_eq!(view["stellar_burn_tx_hash"], pending["disbursement"]["tx_hash"]);
+    assert_eq!(
+        view["stellar_burn_tx_hash"],
+        pending["disbursement"]["tx_hash"]
+    );
     let after = scene.project_view(&project).await;
-    assert_eq!(stroops(&before["nav"]) - stroops(&after["nav"]), 100_000_000);
+    assert_eq!(
+        stroops(&before["nav"]) - stroops(&after["nav"]),
+        100_000_000
+    );
     assert_eq!(after["nav_reserved"], "0.0000000");
     assert_eq!(ledger.burned().await, 1);
     let actions = scene.actions(&milestone).await;
-    assert_eq!(actions.iter().filter(|action| *action == "milestone.disbursed").count(), 1);
+    assert_eq!(
+        actions
+            .iter()
+            .filter(|action| *action == "milestone.disbursed")
+            .count(),
+        1
+    );
 }

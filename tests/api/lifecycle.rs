@@ -21,7 +21,10 @@ fn plain(view: &Value, times: &[&str]) -> Value {
         let time = fields.remove(*name).expect(name);
         let time = time.as_str().unwrap_or_else(|| panic!("{name} is {time}"));
         let parsed = chrono::DateTime::parse_from_rfc3339(time).expect(name);
-        assert!(time.ends_with('Z') && parsed.timestamp() > 1_700_000_000, "{name} is {time}");
+        assert!(
+            time.ends_with('Z') && parsed.timestamp() > 1_700_000_000,
+            "{name} is {time}"
+        );
     }
     view
 }
@@ -33,8 +36,15 @@ async fn the_whole_walk(store: StoreKind) {
     let address = format!("/v1/milestones/{milestone}");
 
     let draft = scene.milestone(&milestone).await;
-    scene.manager.post(&at(&milestone, "submit"), &json!({})).await.json(200);
-    let approved = scene.approver.post(&at(&milestone, "approve"), &json!({})).await;
+    scene
+        .manager
+        .post(&at(&milestone, "submit"), &json!({}))
+        .await
+        .json(200);
+    let approved = scene
+        .approver
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await;
     assert_eq!(approved.header("etag"), "\"3\"");
     let approved = approved.json(200);
     let mut expected = draft.clone();
@@ -53,7 +63,11 @@ async fn the_whole_walk(store: StoreKind) {
 
     let body = json!({ "reference": "NIP-417", "amount": "123456.7890123", "date": "2026-01-15",
         "notes": "Paid to the contractor." });
-    let paid = scene.treasurer.post(&at(&milestone, "bank-transfer"), &body).await.json(200);
+    let paid = scene
+        .treasurer
+        .post(&at(&milestone, "bank-transfer"), &body)
+        .await
+        .json(200);
     expected["bank_transfer"] =
         json!({ "reference": "NIP-417", "amount": "123456.7890123", "date": "2026-01-15" });
     expected["notes"] = json!("Paid to the contractor.");
@@ -102,7 +116,10 @@ async fn open_and_draft(scene: &Scene) -> (String, String) {
     );
     let body = json!({ "number": 1, "title": "Foundations", "description": "Civil works.\nAll.",
         "target_amount": "123456.7890123" });
-    let created = scene.manager.post(&format!("/v1/projects/{project}/milestones"), &body).await;
+    let created = scene
+        .manager
+        .post(&format!("/v1/projects/{project}/milestones"), &body)
+        .await;
     assert_eq!(created.header("etag"), "\"1\"");
     let created = created.json(201);
     let milestone = id(&created);
@@ -139,7 +156,11 @@ async fn the_disbursement(scene: &Scene, settled: &Value, project: &str, milesto
             "ledger": disbursement["ledger"],
         })
     );
-    assert!(disbursement["attempts"].as_i64().is_some_and(|attempts| attempts >= 1));
+    assert!(
+        disbursement["attempts"]
+            .as_i64()
+            .is_some_and(|attempts| attempts >= 1)
+    );
     // The ledger itself holds that burn, of that amount, with that memo, and no other.
     let ledger = scene.tranche.ledger();
     let burns = ledger.burns().await;
@@ -163,7 +184,10 @@ async fn the_books(scene: &Scene, settled: &Value, project: &str) {
     assert_eq!(after["nav_reserved"], "0.0000000");
     assert_eq!(after["completed_milestones"], 1);
     assert_eq!(after["total_milestones"], 1);
-    assert_eq!(after["last_milestone_date"], settled["milestone"]["disbursed_at"]);
+    assert_eq!(
+        after["last_milestone_date"],
+        settled["milestone"]["disbursed_at"]
+    );
 }
 
 async fn the_evidence(scene: &Scene, settled: &Value, project: &str, milestone: &str) {
@@ -182,14 +206,42 @@ async fn the_evidence(scene: &Scene, settled: &Value, project: &str, milestone: 
         })
         .collect();
     let step = |action, who, role, from, to, severity| {
-        [json!(action), json!(who), json!(role), from, json!(to), json!(severity)]
+        [
+            json!(action),
+            json!(who),
+            json!(role),
+            from,
+            json!(to),
+            json!(severity),
+        ]
     };
     assert_eq!(
         steps,
         [
-            step("milestone.created", "ngozi", "manager", Value::Null, "draft", "info"),
-            step("milestone.submitted", "ngozi", "manager", json!("draft"), "submitted", "info"),
-            step("milestone.approved", "tunde", "approver", json!("submitted"), "approved", "critical"),
+            step(
+                "milestone.created",
+                "ngozi",
+                "manager",
+                Value::Null,
+                "draft",
+                "info"
+            ),
+            step(
+                "milestone.submitted",
+                "ngozi",
+                "manager",
+                json!("draft"),
+                "submitted",
+                "info"
+            ),
+            step(
+                "milestone.approved",
+                "tunde",
+                "approver",
+                json!("submitted"),
+                "approved",
+                "critical"
+            ),
             step(
                 "milestone.bank_transfer_recorded",
                 "amaka",
@@ -198,14 +250,33 @@ async fn the_evidence(scene: &Scene, settled: &Value, project: &str, milestone: 
                 "approved",
                 "critical"
             ),
-            step("disbursement.prepared", "amaka", "treasurer", json!("approved"), "disbursing", "critical"),
-            step("milestone.disbursed", "amaka", "treasurer", json!("disbursing"), "disbursed", "critical"),
+            step(
+                "disbursement.prepared",
+                "amaka",
+                "treasurer",
+                json!("approved"),
+                "disbursing",
+                "critical"
+            ),
+            step(
+                "milestone.disbursed",
+                "amaka",
+                "treasurer",
+                json!("disbursing"),
+                "disbursed",
+                "critical"
+            ),
         ]
     );
     for event in &events {
         assert_eq!(event["ip_address"], "127.0.0.1", "{event}");
         assert_eq!(event["user_agent"], Caller::USER_AGENT, "{event}");
-        assert!(event["request_id"].as_str().is_some_and(|id| id.len() == 36), "{event}");
+        assert!(
+            event["request_id"]
+                .as_str()
+                .is_some_and(|id| id.len() == 36),
+            "{event}"
+        );
         assert_eq!(event["project_id"], project, "{event}");
         assert_eq!(event["milestone_id"], milestone, "{event}");
         plain(event, &["occurred_at", "recorded_at"]);
@@ -221,11 +292,18 @@ async fn the_evidence(scene: &Scene, settled: &Value, project: &str, milestone: 
     assert_eq!(disbursed["lp_token_price"], "2.1913580", "{disbursed}");
 
     // The project's own activity: the same events, newest first, after its opening.
-    let list = scene.admin.get(&format!("/v1/projects/{project}/activity")).await.json(200);
+    let list = scene
+        .admin
+        .get(&format!("/v1/projects/{project}/activity"))
+        .await
+        .json(200);
     let mut of_project = rows(&list);
     of_project.reverse();
     assert_eq!(of_project[0]["action"], "project.created");
-    assert_eq!(of_project[0]["actor"], json!({ "id": "ifeoma", "name": null, "email": null, "role": "admin" }));
+    assert_eq!(
+        of_project[0]["actor"],
+        json!({ "id": "ifeoma", "name": null, "email": null, "role": "admin" })
+    );
     assert_eq!(of_project[1..], events);
 }
 
@@ -238,7 +316,11 @@ async fn only_the_table_s_steps(store: StoreKind) {
     let approved = scene.approved(&project, 3, "10").await;
     let rejected = scene.submitted(&project, 4, "10").await;
     let reason = json!({ "reason": "The panels are missing." });
-    scene.approver.post(&at(&rejected, "reject"), &reason).await.json(200);
+    scene
+        .approver
+        .post(&at(&rejected, "reject"), &reason)
+        .await
+        .json(200);
     let disbursed = scene.paid(&project, 5, "10").await;
     scene.disburse(&disbursed, "five", 30).await.json(200);
 
@@ -257,14 +339,28 @@ async fn only_the_table_s_steps(store: StoreKind) {
             _ => (&scene.manager, json!({})),
         };
         let key = format!("{id}{command}");
-        let problem = caller.keyed(&key).post(&at(id, command), &body).await.problem(409, code);
-        assert!(problem["from"].is_string() && problem["action"].is_string(), "{problem}");
+        let problem = caller
+            .keyed(&key)
+            .post(&at(id, command), &body)
+            .await
+            .problem(409, code);
+        assert!(
+            problem["from"].is_string() && problem["action"].is_string(),
+            "{problem}"
+        );
     };
     for id in [&submitted, &approved, &rejected, &disbursed] {
         let address = format!("/v1/milestones/{id}");
-        let edit = scene.manager.patch(&address, &json!({ "title": "Other" })).await;
+        let edit = scene
+            .manager
+            .patch(&address, &json!({ "title": "Other" }))
+            .await;
         edit.problem(409, "milestone.not_draft");
-        scene.manager.delete(&address).await.problem(409, "milestone.not_draft");
+        scene
+            .manager
+            .delete(&address)
+            .await
+            .problem(409, "milestone.not_draft");
         refused(id, "submit", "milestone.not_draft").await;
     }
     for id in [&draft, &approved, &rejected, &disbursed] {
@@ -283,7 +379,11 @@ async fn only_the_table_s_steps(store: StoreKind) {
     refused(&disbursed, "disburse", "milestone.already_disbursed").await;
 
     for (id, view) in all.into_iter().zip(views) {
-        assert_eq!(scene.milestone(id).await, view, "a refused command changes nothing");
+        assert_eq!(
+            scene.milestone(id).await,
+            view,
+            "a refused command changes nothing"
+        );
     }
     assert_eq!(scene.project_view(&project).await, before);
     assert_eq!(scene.tranche.ledger().burned().await, 1);
@@ -313,14 +413,31 @@ async fn statistics(store: StoreKind) {
     scene.disburse(&paid, "four", 30).await.json(200);
     let full = scene.admin.get(&stats).await.json(200);
     assert_eq!(full["total"], 4);
-    assert_eq!(full["by_status"]["draft"], json!({ "count": 2, "amount": "3.0000001" }));
-    assert_eq!(full["by_status"]["approved"], json!({ "count": 1, "amount": "4.0000000" }));
-    assert_eq!(full["by_status"]["disbursed"], json!({ "count": 1, "amount": "8.5000000" }));
+    assert_eq!(
+        full["by_status"]["draft"],
+        json!({ "count": 2, "amount": "3.0000001" })
+    );
+    assert_eq!(
+        full["by_status"]["approved"],
+        json!({ "count": 1, "amount": "4.0000000" })
+    );
+    assert_eq!(
+        full["by_status"]["disbursed"],
+        json!({ "count": 1, "amount": "8.5000000" })
+    );
     assert_eq!(full["by_status"]["submitted"], none);
     assert_eq!(full["disbursed_total"], "8.5000000");
     assert_eq!(full["completion_rate"], 0.25);
-    for mean in ["average_days_submit_to_approve", "average_days_approve_to_disburse"] {
-        assert!(full[mean].as_f64().is_some_and(|days| (0.0..0.01).contains(&days)), "{full}");
+    for mean in [
+        "average_days_submit_to_approve",
+        "average_days_approve_to_disburse",
+    ] {
+        assert!(
+            full[mean]
+                .as_f64()
+                .is_some_and(|days| (0.0..0.01).contains(&days)),
+            "{full}"
+        );
     }
     let burned = stroops(&scene.project_view(&project).await["nav"]);
     assert_eq!(burned, 10_000_000_000_000 - 85_000_000);

@@ -26,7 +26,10 @@ async fn drafts(store: StoreKind) {
     scene.draft(&project, 7, "1").await;
     let body = json!({ "number": 7, "title": "Again", "target_amount": "1" });
     let taken = scene.manager.post(&address, &body).await;
-    assert_eq!(taken.problem(409, "milestone.number_taken")["field"], "number");
+    assert_eq!(
+        taken.problem(409, "milestone.number_taken")["field"],
+        "number"
+    );
     assert_eq!(scene.project_view(&project).await["total_milestones"], 1);
     scene.draft(&other, 7, "1").await;
 
@@ -42,10 +45,20 @@ async fn drafts(store: StoreKind) {
     assert_eq!(same, [&[201][..], &[409; 9]].concat());
     assert_eq!(scene.project_view(&project).await["total_milestones"], 12);
     let list = scene.admin.get(&address).await.json(200);
-    let numbers: Vec<i64> = rows(&list).iter().filter_map(|row| row["number"].as_i64()).collect();
-    assert_eq!(numbers, [7, 8, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109]);
+    let numbers: Vec<i64> = rows(&list)
+        .iter()
+        .filter_map(|row| row["number"].as_i64())
+        .collect();
+    assert_eq!(
+        numbers,
+        [7, 8, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109]
+    );
     let gone = "/v1/projects/00000000-0000-7000-8000-000000000000/milestones";
-    scene.manager.post(gone, &body).await.problem(404, "not_found");
+    scene
+        .manager
+        .post(gone, &body)
+        .await
+        .problem(404, "not_found");
 }
 
 // M2: the diff names what changed and nothing else; an edit that changes nothing leaves no event.
@@ -87,7 +100,11 @@ async fn edits(store: StoreKind) {
             &json!({ "description": { "from": "Tiles.", "to": null } }),
         ]
     );
-    assert!(events[1..].iter().all(|event| event["action"] == "milestone.updated"));
+    assert!(
+        events[1..]
+            .iter()
+            .all(|event| event["action"] == "milestone.updated")
+    );
 }
 
 // M3: the draft goes, the counter goes down, and the log says what was there.
@@ -99,7 +116,11 @@ async fn deletion(store: StoreKind) {
     let deleted = scene.manager.delete(&address).await;
     assert_eq!((deleted.status, deleted.text.as_str()), (204, ""));
     scene.admin.get(&address).await.problem(404, "not_found");
-    scene.manager.delete(&address).await.problem(404, "not_found");
+    scene
+        .manager
+        .delete(&address)
+        .await
+        .problem(404, "not_found");
     assert_eq!(scene.project_view(&project).await["total_milestones"], 0);
 
     let events = scene.events(&draft).await;
@@ -123,22 +144,48 @@ async fn rejection(store: StoreKind) {
     let project = scene.project().await;
     let milestone = scene.submitted(&project, 1, "10").await;
     let reason = json!({ "reason": "The panels are missing." });
-    let view = scene.approver.post(&at(&milestone, "reject"), &reason).await.json(200);
+    let view = scene
+        .approver
+        .post(&at(&milestone, "reject"), &reason)
+        .await
+        .json(200);
     assert_eq!(view["status"], "rejected");
     assert_eq!(view["rejected_by"], "tunde");
     assert_eq!(view["submitted_by"], "ngozi");
     assert_eq!(view["rejection_reason"], "The panels are missing.");
     assert_eq!(view["rejected_at"], view["updated_at"]);
 
-    let view = scene.manager.post(&at(&milestone, "revise"), &json!({})).await.json(200);
+    let view = scene
+        .manager
+        .post(&at(&milestone, "revise"), &json!({}))
+        .await
+        .json(200);
     assert_eq!(view["status"], "draft");
-    for gone in ["submitted_at", "submitted_by", "rejected_at", "rejected_by", "rejection_reason"] {
+    for gone in [
+        "submitted_at",
+        "submitted_by",
+        "rejected_at",
+        "rejected_by",
+        "rejection_reason",
+    ] {
         assert_eq!(view[gone], Value::Null, "{gone}");
     }
     let address = format!("/v1/milestones/{milestone}");
-    scene.manager.patch(&address, &json!({ "title": "With panels" })).await.json(200);
-    scene.manager.post(&at(&milestone, "submit"), &json!({})).await.json(200);
-    scene.approver.post(&at(&milestone, "approve"), &json!({})).await.json(200);
+    scene
+        .manager
+        .patch(&address, &json!({ "title": "With panels" }))
+        .await
+        .json(200);
+    scene
+        .manager
+        .post(&at(&milestone, "submit"), &json!({}))
+        .await
+        .json(200);
+    scene
+        .approver
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await
+        .json(200);
 
     let events = scene.events(&milestone).await;
     assert_eq!(
@@ -162,7 +209,9 @@ async fn rejection(store: StoreKind) {
 // M12: the submitter does not approve, the approver does not disburse; unless the project says so.
 async fn maker_checker(store: StoreKind) {
     let scene = Scene::new(store);
-    let [ada] = scene.tranche.callers([("ada", "manager,approver,treasurer,admin")]);
+    let [ada] = scene
+        .tranche
+        .callers([("ada", "manager,approver,treasurer,admin")]);
     let walk = async |project: &str, until: &str| {
         let body = json!({ "number": 1, "title": "Alone", "target_amount": "5" });
         let address = format!("/v1/projects/{project}/milestones");
@@ -180,15 +229,26 @@ async fn maker_checker(store: StoreKind) {
     refused.problem(403, "milestone.maker_is_checker");
     assert_eq!(scene.milestone(&milestone).await["status"], "submitted");
     // Rejecting one's own work back is no danger; approving it by another person goes on.
-    scene.approver.post(&at(&milestone, "approve"), &json!({})).await.json(200);
+    scene
+        .approver
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await
+        .json(200);
     let transfer = crate::scene::transfer("NIP-1", "5");
-    ada.post(&at(&milestone, "bank-transfer"), &transfer).await.json(200);
+    ada.post(&at(&milestone, "bank-transfer"), &transfer)
+        .await
+        .json(200);
     // Who submitted may disburse; who approved may not, whatever other role they have.
     let other = scene.submitted(&guarded, 2, "5").await;
     ada.post(&at(&other, "approve"), &json!({})).await.json(200);
     let transfer = crate::scene::transfer("NIP-2", "5");
-    ada.post(&at(&other, "bank-transfer"), &transfer).await.json(200);
-    let refused = ada.keyed("other").post(&at(&other, "disburse"), &json!({})).await;
+    ada.post(&at(&other, "bank-transfer"), &transfer)
+        .await
+        .json(200);
+    let refused = ada
+        .keyed("other")
+        .post(&at(&other, "disburse"), &json!({}))
+        .await;
     refused.problem(403, "milestone.maker_is_checker");
     assert_eq!(scene.milestone(&other).await["status"], "approved");
     assert_eq!(scene.tranche.ledger().burned().await, 0);
@@ -197,8 +257,13 @@ async fn maker_checker(store: StoreKind) {
     assert_eq!(scene.project_view(&open).await["maker_checker"], false);
     let milestone = walk(&open, "").await;
     let transfer = crate::scene::transfer("NIP-1", "5");
-    ada.post(&at(&milestone, "bank-transfer"), &transfer).await.json(200);
-    let settled = ada.keyed("alone").post(&at(&milestone, "disburse?wait=30"), &json!({})).await;
+    ada.post(&at(&milestone, "bank-transfer"), &transfer)
+        .await
+        .json(200);
+    let settled = ada
+        .keyed("alone")
+        .post(&at(&milestone, "disburse?wait=30"), &json!({}))
+        .await;
     assert_eq!(text(&settled.json(200)["milestone"], "disbursed_by"), "ada");
 }
 
@@ -217,19 +282,46 @@ async fn versions(store: StoreKind) {
     let problem = stale.patch(&address, &json!({ "title": "Third" })).await;
     assert_eq!(problem.problem(412, "milestone.stale")["version"], 2);
     stale.delete(&address).await.problem(412, "milestone.stale");
-    stale.post(&at(&milestone, "submit"), &json!({})).await.problem(412, "milestone.stale");
-    seen(&scene.manager, "*").post(&at(&milestone, "submit"), &json!({})).await.json(200);
+    stale
+        .post(&at(&milestone, "submit"), &json!({}))
+        .await
+        .problem(412, "milestone.stale");
+    seen(&scene.manager, "*")
+        .post(&at(&milestone, "submit"), &json!({}))
+        .await
+        .json(200);
     let stale = seen(&scene.approver, "W/\"2\"");
-    stale.post(&at(&milestone, "approve"), &json!({})).await.problem(412, "milestone.stale");
+    stale
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await
+        .problem(412, "milestone.stale");
     let reason = json!({ "reason": "No." });
-    stale.post(&at(&milestone, "reject"), &reason).await.problem(412, "milestone.stale");
-    seen(&scene.approver, "\"3\"").post(&at(&milestone, "approve"), &json!({})).await.json(200);
+    stale
+        .post(&at(&milestone, "reject"), &reason)
+        .await
+        .problem(412, "milestone.stale");
+    seen(&scene.approver, "\"3\"")
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await
+        .json(200);
     let transfer = crate::scene::transfer("NIP-1", "5");
     let stale = seen(&scene.treasurer, "\"3\"").keyed("stale");
-    stale.post(&at(&milestone, "bank-transfer"), &transfer).await.problem(412, "milestone.stale");
-    scene.treasurer.post(&at(&milestone, "bank-transfer"), &transfer).await.json(200);
-    stale.post(&at(&milestone, "disburse"), &json!({})).await.problem(412, "milestone.stale");
-    let nonsense = seen(&scene.manager, "\"one\"").patch(&address, &edited).await;
+    stale
+        .post(&at(&milestone, "bank-transfer"), &transfer)
+        .await
+        .problem(412, "milestone.stale");
+    scene
+        .treasurer
+        .post(&at(&milestone, "bank-transfer"), &transfer)
+        .await
+        .json(200);
+    stale
+        .post(&at(&milestone, "disburse"), &json!({}))
+        .await
+        .problem(412, "milestone.stale");
+    let nonsense = seen(&scene.manager, "\"one\"")
+        .patch(&address, &edited)
+        .await;
     nonsense.problem(400, "request.malformed");
     assert_eq!(scene.milestone(&milestone).await["version"], 5);
 }
@@ -243,7 +335,10 @@ async fn repeated(store: StoreKind) {
     let again = admin.post("/v1/projects", &body).await;
     assert_eq!((again.status, &again.text), (201, &first.text));
     assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(rows(&scene.admin.get("/v1/projects").await.json(200)).len(), 1);
+    assert_eq!(
+        rows(&scene.admin.get("/v1/projects").await.json(200)).len(),
+        1
+    );
     let project = id(&first.json(201));
 
     let manager = scene.manager.keyed("draft");
@@ -254,27 +349,51 @@ async fn repeated(store: StoreKind) {
         assert_eq!((again.status, &again.text), (201, &created[0].text));
     }
     let other = json!({ "number": 2, "title": "Once", "target_amount": "5" });
-    manager.post(&address, &other).await.problem(422, "idempotency.key_reused");
+    manager
+        .post(&address, &other)
+        .await
+        .problem(422, "idempotency.key_reused");
     // The key is its owner's: somebody else's same key is another one.
     let milestone = id(&created[0].json(201));
     let submit = at(&milestone, "submit");
     let submitted = scene.manager.keyed("step").post(&submit, &json!({})).await;
-    scene.approver.keyed("step").post(&at(&milestone, "approve"), &json!({})).await.json(200);
+    scene
+        .approver
+        .keyed("step")
+        .post(&at(&milestone, "approve"), &json!({}))
+        .await
+        .json(200);
     let again = scene.manager.keyed("step").post(&submit, &json!({})).await;
     assert_eq!((again.status, &again.text), (200, &submitted.text));
     assert_eq!(again.header("etag"), "\"2\"");
     assert_eq!(scene.milestone(&milestone).await["status"], "approved");
     // The same key on another path is another request.
-    let misused = scene.manager.keyed("step").post(&at(&milestone, "revise"), &json!({})).await;
+    let misused = scene
+        .manager
+        .keyed("step")
+        .post(&at(&milestone, "revise"), &json!({}))
+        .await;
     misused.problem(422, "idempotency.key_reused");
     let long = "k".repeat(256);
-    scene.manager.keyed(&long).post(&submit, &json!({})).await.problem(400, "request.malformed");
+    scene
+        .manager
+        .keyed(&long)
+        .post(&submit, &json!({}))
+        .await
+        .problem(400, "request.malformed");
     // A refusal is not kept: the key works once the way is free.
     let second = scene.draft(&project, 2, "5").await;
     let approver = scene.approver.keyed("later");
     let early = approver.post(&at(&second, "approve"), &json!({})).await;
     early.problem(409, "milestone.not_submitted");
-    scene.manager.post(&at(&second, "submit"), &json!({})).await.json(200);
-    approver.post(&at(&second, "approve"), &json!({})).await.json(200);
+    scene
+        .manager
+        .post(&at(&second, "submit"), &json!({}))
+        .await
+        .json(200);
+    approver
+        .post(&at(&second, "approve"), &json!({}))
+        .await
+        .json(200);
     assert_eq!(scene.actions(&milestone).await.len(), 3);
 }

@@ -73,21 +73,30 @@ impl Scene {
     /// A draft; its id.
     pub async fn draft(&self, project: &str, number: i32, amount: &str) -> String {
         let body = json!({ "number": number, "title": "Foundations", "target_amount": amount });
-        let answer = self.manager.post(&format!("/v1/projects/{project}/milestones"), &body).await;
+        let answer = self
+            .manager
+            .post(&format!("/v1/projects/{project}/milestones"), &body)
+            .await;
         id(&answer.json(201))
     }
 
     /// A submitted milestone; its id.
     pub async fn submitted(&self, project: &str, number: i32, amount: &str) -> String {
         let id = self.draft(project, number, amount).await;
-        self.manager.post(&at(&id, "submit"), &json!({})).await.json(200);
+        self.manager
+            .post(&at(&id, "submit"), &json!({}))
+            .await
+            .json(200);
         id
     }
 
     /// An approved milestone; its id.
     pub async fn approved(&self, project: &str, number: i32, amount: &str) -> String {
         let id = self.submitted(project, number, amount).await;
-        self.approver.post(&at(&id, "approve"), &json!({})).await.json(200);
+        self.approver
+            .post(&at(&id, "approve"), &json!({}))
+            .await
+            .json(200);
         id
     }
 
@@ -95,7 +104,10 @@ impl Scene {
     pub async fn paid(&self, project: &str, number: i32, amount: &str) -> String {
         let id = self.approved(project, number, amount).await;
         let transfer = transfer(&format!("NIP-{number}"), amount);
-        self.treasurer.post(&at(&id, "bank-transfer"), &transfer).await.json(200);
+        self.treasurer
+            .post(&at(&id, "bank-transfer"), &transfer)
+            .await
+            .json(200);
         id
     }
 
@@ -107,12 +119,18 @@ impl Scene {
 
     /// A milestone as it is shown.
     pub async fn milestone(&self, id: &str) -> Value {
-        self.admin.get(&format!("/v1/milestones/{id}")).await.json(200)
+        self.admin
+            .get(&format!("/v1/milestones/{id}"))
+            .await
+            .json(200)
     }
 
     /// A project as it is shown.
     pub async fn project_view(&self, id: &str) -> Value {
-        self.admin.get(&format!("/v1/projects/{id}")).await.json(200)
+        self.admin
+            .get(&format!("/v1/projects/{id}"))
+            .await
+            .json(200)
     }
 
     /// The disbursements of a project, newest first.
@@ -169,7 +187,8 @@ pub fn id(view: &Value) -> String {
 #[track_caller]
 pub fn text(view: &Value, name: &str) -> String {
     let text = view[name].as_str();
-    text.unwrap_or_else(|| panic!("no {name} in {view}")).to_owned()
+    text.unwrap_or_else(|| panic!("no {name} in {view}"))
+        .to_owned()
 }
 
 /// The rows of a list.
@@ -185,5 +204,7 @@ pub fn stroops(amount: &Value) -> i64 {
     let text = amount.as_str().expect("an amount is a string");
     let (whole, fraction) = text.split_once('.').expect("an amount has decimals");
     assert_eq!(fraction.len(), 7, "{text}");
-    format!("{whole}{fraction}").parse().expect("an amount is a number")
+    format!("{whole}{fraction}")
+        .parse()
+        .expect("an amount is a number")
 }

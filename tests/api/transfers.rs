@@ -22,17 +22,27 @@ async fn references(store: StoreKind) {
     let second = scene.approved(&project, 2, "10").await;
     let foreign = scene.approved(&other, 1, "10").await;
     let record = async |milestone: &str, body: Value| {
-        scene.treasurer.post(&at(milestone, "bank-transfer"), &body).await
+        scene
+            .treasurer
+            .post(&at(milestone, "bank-transfer"), &body)
+            .await
     };
     let both = futures::join!(
         record(&first, transfer("NIP-1", "10")),
         record(&second, transfer("NIP-1", "10"))
     );
-    let (winner, loser) = if both.0.status == 200 { (&first, &second) } else { (&second, &first) };
+    let (winner, loser) = if both.0.status == 200 {
+        (&first, &second)
+    } else {
+        (&second, &first)
+    };
     let refused = if both.0.status == 200 { both.1 } else { both.0 };
     let problem = refused.problem(409, "milestone.transfer_reference_used");
     assert_eq!(problem["field"], "reference");
-    assert_eq!(scene.milestone(winner).await["bank_transfer"]["reference"], "NIP-1");
+    assert_eq!(
+        scene.milestone(winner).await["bank_transfer"]["reference"],
+        "NIP-1"
+    );
     assert_eq!(scene.milestone(loser).await["bank_transfer"], Value::Null);
     assert_eq!(scene.milestone(loser).await["version"], 3);
     record(&foreign, transfer("NIP-1", "10")).await.json(200);
@@ -43,7 +53,9 @@ async fn references(store: StoreKind) {
     // Once disbursed, a reference stays taken.
     let third = scene.approved(&project, 3, "10").await;
     scene.disburse(loser, "loser", 30).await.json(200);
-    record(&third, transfer("NIP-1", "10")).await.problem(409, "milestone.transfer_reference_used");
+    record(&third, transfer("NIP-1", "10"))
+        .await
+        .problem(409, "milestone.transfer_reference_used");
 }
 
 // M7: the event tells both recordings; notes stay where none are given; afterwards it is refused.
@@ -64,7 +76,10 @@ async fn replacing(store: StoreKind) {
     );
     let third = json!({ "reference": "NIP-2", "amount": "10.25", "date": "2026-01-16",
         "notes": "All." });
-    assert_eq!(scene.treasurer.post(&address, &third).await.json(200)["notes"], "All.");
+    assert_eq!(
+        scene.treasurer.post(&address, &third).await.json(200)["notes"],
+        "All."
+    );
 
     let events = scene.events(&milestone).await;
     let changes: Vec<&Value> = events[3..].iter().map(|event| &event["changes"]).collect();
@@ -86,7 +101,10 @@ async fn replacing(store: StoreKind) {
     );
     let settled = scene.disburse(&milestone, "replaced", 30).await.json(200);
     assert_eq!(settled["milestone"]["ngnts_burned"], "10.2500000");
-    let late = scene.treasurer.post(&address, &transfer("NIP-3", "10")).await;
+    let late = scene
+        .treasurer
+        .post(&address, &transfer("NIP-3", "10"))
+        .await;
     late.problem(409, "milestone.already_disbursed");
     let view = scene.milestone(&milestone).await;
     assert_eq!(view["bank_transfer"]["reference"], "NIP-2");
@@ -98,7 +116,9 @@ async fn dates(store: StoreKind) {
     let scene = Scene::new(store);
     let project = scene.project().await;
     let milestone = scene.approved(&project, 1, "10").await;
-    let created = scene.milestone(&milestone).await["created_at"].as_str().map(str::to_owned);
+    let created = scene.milestone(&milestone).await["created_at"]
+        .as_str()
+        .map(str::to_owned);
     let now: DateTime<Utc> = created.and_then(|time| time.parse().ok()).expect("a time");
     let today = now.date_naive();
     let address = at(&milestone, "bank-transfer");
@@ -107,9 +127,21 @@ async fn dates(store: StoreKind) {
         scene.treasurer.post(&address, &body).await
     };
     let far = (today + Days::new(3)).to_string();
-    for bad in [far.as_str(), "1999-12-31", "2026-02-30", "2026-1-5", "15.01.2026", "20260115", "soon", ""] {
+    for bad in [
+        far.as_str(),
+        "1999-12-31",
+        "2026-02-30",
+        "2026-1-5",
+        "15.01.2026",
+        "20260115",
+        "soon",
+        "",
+    ] {
         assert_eq!(record(bad).await.refused_fields(), ["date"], "{bad}");
     }
     assert_eq!(scene.milestone(&milestone).await["version"], 3);
-    assert_eq!(record(&today.to_string()).await.json(200)["bank_transfer"]["date"], today.to_string());
+    assert_eq!(
+        record(&today.to_string()).await.json(200)["bank_transfer"]["date"],
+        today.to_string()
+    );
 }

@@ -188,6 +188,7 @@ macro_rules! store_contract {
             reading: [
                 projects_are_listed_in_pages,
                 milestones_are_listed_by_number,
+                figures_have_no_limit,
                 disbursements_are_filtered,
                 timelines_are_whole,
                 statistics_agree_with_the_rows,

@@ -9,18 +9,17 @@ use tranche_application::ports::queries::{
 };
 use tranche_application::ports::store::StoreError;
 use tranche_domain::text::Reason;
-use tranche_domain::{MilestoneStatus, ProjectId, Role};
-use uuid::Uuid;
+use tranche_domain::{Amount, Milestone, MilestoneStatus, ProjectId, Role, Total};
 
 use super::StoreUnderTest;
 use super::scene::{CHECKER, World, stroops};
 
 /// Every row of a list, two at a time; `between` runs after the first page.
-async fn in_pages<T, F: Future<Output = Result<Vec<T>, StoreError>>>(
-    read: impl Fn(Page) -> F,
-    id: impl Fn(&T) -> Uuid,
+async fn in_pages<T, K: Copy + PartialEq, F: Future<Output = Result<Vec<T>, StoreError>>>(
+    read: impl Fn(Page<K>) -> F,
+    key: impl Fn(&T) -> K,
     between: impl AsyncFn(),
-) -> Vec<Uuid> {
+) -> Vec<K> {
     let mut after = None;
     let mut seen = Vec::new();
     loop {
@@ -32,9 +31,9 @@ async fn in_pages<T, F: Future<Output = Result<Vec<T>, StoreError>>>(
         if after.is_none() {
             between().await;
         }
-        for id in rows.iter().map(&id) {
-            assert!(!seen.contains(&id), "no row twice");
-            seen.push(id);
+        for key in rows.iter().map(&key) {
+            assert!(!seen.contains(&key), "no row twice");
+            seen.push(key);
         }
         after = seen.last().copied();
     }
@@ -65,32 +64,54 @@ pub async fn projects_are_listed_in_pages(subject: &dyn StoreUnderTest) {
     assert_eq!(seen.await, [opened[3]]);
 }
 
-/// By number, whatever the order in which they were drafted.
+/// By number, whatever the order in which they were drafted, and on past one that is deleted.
 pub async fn milestones_are_listed_by_number(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;
     let other = world.project(1_000).await.id;
-    let mut drafted = BTreeMap::new();
+    let mut second = None;
     for number in [30, 1, 7, 100, 2] {
-        drafted.insert(number, world.draft(project, number).await.id.0);
+        let drafted = world.draft(project, number).await;
+        second = second.or((number == 2).then_some(drafted.id));
         world.draft(other, number).await;
     }
-    let expected: Vec<_> = drafted.into_values().collect();
     let seen = in_pages(
         |page| world.queries.milestones(project, page),
-        |milestone| milestone.id.0,
+        |milestone| milestone.number,
         async || {
+            world.delete(project, second.expect("it is drafted")).await;
             world.draft(other, 3).await;
         },
     );
-    assert_eq!(seen.await, expected);
+    assert_eq!(seen.await, [1, 2, 7, 30, 100]);
     let unknown = ProjectId(world.id());
     let seen = in_pages(
         |page| world.queries.milestones(unknown, page),
-        |milestone| milestone.id.0,
+        |milestone| milestone.number,
         async || {},
     );
     assert!(seen.await.is_empty());
+}
+
+/// Targets may add up to more than any account can hold.
+pub async fn figures_have_no_limit(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let project = world.project(1_000).await.id;
+    for number in 1..=3 {
+        let mut work = world.begin().await;
+        let locked = work.projects().lock(project).await.expect("it locks");
+        let locked = locked.expect("the project is there");
+        let mut new = world.new_milestone(number);
+        new.target_amount = Amount::MAX;
+        let change = Milestone::draft(new, locked, &world.act("ngozi", Role::Manager));
+        let change = change.expect("the counter has room");
+        work.record(&change).await.expect("it is recorded");
+        work.commit().await.expect("it is committed");
+    }
+    let stats = world.queries.milestone_stats(project).await;
+    let drafts = stats.expect("it is read").by_status[&MilestoneStatus::Draft];
+    let sum = Total::try_from_stroops(i128::from(i64::MAX) * 3);
+    assert_eq!((drafts.count, Ok(drafts.amount)), (3, sum));
 }
 
 /// Newest first, by state and by project.
@@ -215,7 +236,7 @@ pub async fn statistics_agree_with_the_rows(subject: &dyn StoreUnderTest) {
     let stats = stats.expect("it is read");
     let total = |count, amount| StatusTotal {
         count,
-        amount: stroops(amount),
+        amount: stroops(amount).into(),
     };
     let expected = BTreeMap::from([
         (MilestoneStatus::Draft, total(2, 1_000)),

@@ -185,6 +185,20 @@ impl World {
         written(change.milestone())
     }
 
+    /// Deletes a draft.
+    pub async fn delete(&self, project: ProjectId, id: MilestoneId) {
+        let mut work = self.begin().await;
+        let project = work.projects().lock(project).await.expect("it locks");
+        let milestone = work.milestones().lock(id).await.expect("it locks");
+        let project = project.expect("the project is there");
+        let milestone = milestone.expect("the milestone is there");
+        let change = milestone.delete(project, &self.act(MAKER, Role::Manager));
+        work.record(&change.expect("a draft"))
+            .await
+            .expect("it is recorded");
+        work.commit().await.expect("it is committed");
+    }
+
     /// Carries out a command on one milestone, in a unit of work of its own.
     pub async fn change(
         &self,

@@ -199,8 +199,8 @@ impl Tranche {
     /// Callers with one role each, all over the projects. Their keys are made side by side.
     pub fn callers<const N: usize>(&self, people: [(&str, &str); N]) -> [Caller; N] {
         std::thread::scope(|scope| {
-            let issued = people
-                .map(|(subject, role)| scope.spawn(move || self.caller(subject, role, None)));
+            let issued =
+                people.map(|(subject, role)| scope.spawn(move || self.caller(subject, role, None)));
             issued.map(|key| key.join().expect("a key"))
         })
     }
@@ -225,7 +225,8 @@ impl Tranche {
     /// The master key in force.
     pub fn master_key(&self) -> String {
         let file = self.data_dir().join("master.key");
-        std::fs::read_to_string(file).map_or_else(|_| MASTER_KEY.to_owned(), |key| key.trim().to_owned())
+        std::fs::read_to_string(file)
+            .map_or_else(|_| MASTER_KEY.to_owned(), |key| key.trim().to_owned())
     }
 
     /// The database behind a service on Postgres.

@@ -37,9 +37,7 @@ const MILESTONE: &str = concat!(select_milestone!(), " WHERE m.id = $1");
 /// Numbers are unique in a project, so the number alone is the key.
 const MILESTONES: &str = concat!(
     select_milestone!(),
-    " WHERE m.project_id = $1 AND m.number > CASE WHEN $2::uuid IS NULL THEN 0 \
-     ELSE (SELECT number FROM milestones WHERE id = $2 AND project_id = $1) END \
-     ORDER BY m.number LIMIT $3"
+    " WHERE m.project_id = $1 AND m.number > $2 ORDER BY m.number LIMIT $3"
 );
 
 const DISBURSEMENT: &str = concat!(select_disbursement!(), " WHERE id = $1");
@@ -147,11 +145,11 @@ impl Queries for PostgresStore {
     async fn milestones(
         &self,
         project: ProjectId,
-        page: Page,
+        page: Page<i32>,
     ) -> Result<Vec<Milestone>, StoreError> {
         let query = sqlx::query(MILESTONES)
             .bind(project.0)
-            .bind(page.after)
+            .bind(page.after.unwrap_or(0))
             .bind(i64::from(page.limit));
         many::<MilestoneRow, _>(self.pool(), query).await
     }

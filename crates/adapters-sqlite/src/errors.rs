@@ -19,6 +19,7 @@ use tranche_application::ports::store::{Conflict, StoreError};
 
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
+const IO: u32 = 10;
 const TOO_BIG: u32 = 18;
 const MISMATCH: u32 = 20;
 const CHECK: u32 = 275;
@@ -77,6 +78,14 @@ pub(crate) fn not_begun(error: sqlx::Error) -> StoreError {
             unavailable(format!("another process holds the write lock ({conflict})"))
         }
         other => other,
+    }
+}
+
+/// A commit failed. When the disk fails it, the log may hold it or not.
+pub(crate) fn not_committed(error: sqlx::Error) -> StoreError {
+    match code(&error) {
+        Some(code) if code & PRIMARY == IO => StoreError::OutcomeUnknown(Box::new(error)),
+        _ => failed(error),
     }
 }
 

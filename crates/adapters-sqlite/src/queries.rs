@@ -81,15 +81,13 @@ impl Queries for SqliteStore {
     async fn milestones(
         &self,
         project: ProjectId,
-        page: Page,
+        page: Page<i32>,
     ) -> Result<Vec<Milestone>, StoreError> {
         let rows = sqlx::query_as::<_, MilestoneRow>(select_milestones!(
-            "WHERE m.project_id = ?1 AND m.number > CASE WHEN ?2 IS NULL THEN 0 \
-                 ELSE (SELECT number FROM milestones WHERE id = ?2) END \
-             ORDER BY m.number LIMIT ?3"
+            "WHERE m.project_id = ?1 AND m.number > ?2 ORDER BY m.number LIMIT ?3"
         ))
         .bind(project.to_string())
-        .bind(page.after.map(|id| id.to_string()))
+        .bind(page.after.unwrap_or(0))
         .bind(page.limit);
         all(rows.fetch_all(&self.reader).await)
     }

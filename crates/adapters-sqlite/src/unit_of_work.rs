@@ -13,7 +13,7 @@ use tranche_application::ports::store::{
 };
 use tranche_domain::Change;
 
-use crate::errors::{failed, unavailable};
+use crate::errors::{not_committed, unavailable};
 use crate::{audit, disbursements, milestones, projects};
 
 /// A unit of work: dropped, its connection rolls back before anyone else gets it.
@@ -80,7 +80,7 @@ impl UnitOfWork for SqliteUnitOfWork {
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.connection()?;
-        self.transaction.commit().await.map_err(failed)
+        self.transaction.commit().await.map_err(not_committed)
     }
 }
 

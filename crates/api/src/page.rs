@@ -31,7 +31,7 @@ impl PageQuery {
     ///
     /// # Errors
     /// 422 for a limit out of range, 400 for a cursor that is not ours.
-    pub fn page(&self) -> Result<Page, Problem> {
+    pub fn page<K: Key>(&self) -> Result<Page<K>, Problem> {
         let limit = match &self.limit {
             None => DEFAULT_LIMIT,
             Some(text) => text
@@ -50,11 +50,39 @@ impl PageQuery {
     }
 }
 
-fn decode(cursor: &str) -> Result<Uuid, Problem> {
+/// What a list goes on after, as a cursor's bytes.
+pub trait Key: Sized {
+    /// Into a cursor.
+    fn to_bytes(&self) -> Vec<u8>;
+    /// Out of a cursor, if it is one of this kind.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+impl Key for Uuid {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
+impl Key for i32 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+fn decode<K: Key>(cursor: &str) -> Result<K, Problem> {
     URL_SAFE_NO_PAD
         .decode(cursor)
         .ok()
-        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+        .and_then(|bytes| K::from_bytes(&bytes))
         .ok_or_else(|| Problem::malformed("cursor is not one of ours; start without it"))
 }
 
@@ -123,12 +151,12 @@ impl Breadcrumb {
 
 impl<T> Listing<T> {
     /// A page of rows of which one more than `page.limit` was fetched, to know whether it goes on.
-    pub fn new<R>(
+    pub fn new<R, K: Key>(
         mut rows: Vec<R>,
-        page: Page,
+        page: Page<K>,
         here: &axum::http::Uri,
         breadcrumbs: Vec<Breadcrumb>,
-        id: impl Fn(&R) -> Uuid,
+        key: impl Fn(&R) -> K,
         view: impl Fn(&R) -> T,
     ) -> Self {
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
@@ -137,7 +165,7 @@ impl<T> Listing<T> {
         let next_cursor = rows
             .last()
             .filter(|_| more)
-            .map(|row| URL_SAFE_NO_PAD.encode(id(row).as_bytes()));
+            .map(|row| URL_SAFE_NO_PAD.encode(key(row).to_bytes()));
         Self {
             data: rows.iter().map(view).collect(),
             page: PageInfo {
@@ -154,7 +182,7 @@ impl<T> Listing<T> {
 
 /// The page with one row more, so that its end is known.
 #[must_use]
-pub const fn one_more(page: Page) -> Page {
+pub fn one_more<K: Copy>(page: Page<K>) -> Page<K> {
     Page {
         after: page.after,
         limit: page.limit + 1,

@@ -54,7 +54,7 @@ impl Reading {
     pub async fn milestones(
         &self,
         project: ProjectId,
-        page: Page,
+        page: Page<i32>,
         caller: &Caller,
     ) -> Result<Option<Vec<Milestone>>, StoreError> {
         match self.project(project, caller).await? {

@@ -21,5 +21,5 @@ pub use disbursement::{
 };
 pub use ids::{DisbursementId, EventId, MilestoneId, ProjectId};
 pub use milestone::{BankTransfer, Milestone, MilestoneState, MilestoneStatus, Stamp};
-pub use money::{Amount, Price};
+pub use money::{Amount, Price, Total};
 pub use project::{BurnPolicy, Policy, Project};

@@ -112,8 +112,43 @@ impl Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / STROOPS_PER_UNIT, self.0 % STROOPS_PER_UNIT);
-        write!(f, "{whole}.{fraction:0>DECIMALS$}")
+        decimal(self.0.into(), f)
+    }
+}
+
+/// Stroops as a decimal number, always with seven decimals.
+fn decimal(stroops: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let unit = i128::from(STROOPS_PER_UNIT);
+    write!(f, "{}.{:0>DECIMALS$}", stroops / unit, stroops % unit)
+}
+
+/// A sum of amounts, which may be more than one account can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Total(i128);
+
+impl Total {
+    /// From a count of stroops.
+    ///
+    /// # Errors
+    /// [`AmountError::Negative`] below zero.
+    pub const fn try_from_stroops(stroops: i128) -> Result<Self, AmountError> {
+        if stroops < 0 {
+            Err(AmountError::Negative)
+        } else {
+            Ok(Self(stroops))
+        }
+    }
+}
+
+impl From<Amount> for Total {
+    fn from(amount: Amount) -> Self {
+        Self(amount.0.into())
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        decimal(self.0, f)
     }
 }
 
@@ -136,7 +171,6 @@ impl Price {
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = i128::from(STROOPS_PER_UNIT);
-        write!(f, "{}.{:0>DECIMALS$}", self.0 / unit, self.0 % unit)
+        decimal(self.0, f)
     }
 }

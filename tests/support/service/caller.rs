@@ -93,7 +93,9 @@ impl Caller {
     /// Sends JSON in any way.
     pub async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
         let caller = self.with(CONTENT_TYPE.as_str(), "application/json");
-        caller.send(method, path, Some(body.to_string().into_bytes())).await
+        caller
+            .send(method, path, Some(body.to_string().into_bytes()))
+            .await
     }
 
     /// Sends anything in any way.
@@ -111,7 +113,9 @@ impl Caller {
         body: Option<Vec<u8>>,
     ) -> reqwest::Result<Answer> {
         let call = format!("{method} {path}");
-        let mut request = self.http.request(method, format!("{}{path}", self.wire.base()));
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.wire.base()));
         for (name, value) in &self.headers {
             request = request.header(name.parse::<HeaderName>().expect("a header"), value);
         }
@@ -156,7 +160,10 @@ impl Answer {
 
     /// A header, or nothing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 
     /// The problem of an answer that is one, of this status and code (RFC 9457).
@@ -165,15 +172,29 @@ impl Answer {
         let problem = self.json(status);
         let call = &self.call;
         assert_eq!(problem["code"], code, "{call}: {problem}");
-        assert_eq!(self.header("content-type"), "application/problem+json", "{call}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{call}"
+        );
         assert_eq!(problem["status"], status, "{call}: {problem}");
         for member in ["type", "title", "detail"] {
             let text = problem[member].as_str().unwrap_or("");
             assert!(!text.is_empty(), "{call}: no {member} in {problem}");
         }
         let words = self.text.to_ascii_lowercase();
-        for inside in ["select ", "insert into", "sqlx", "sqlstate", "panicked", "/src/"] {
-            assert!(!words.contains(inside), "{call} shows its inside: {problem}");
+        for inside in [
+            "select ",
+            "insert into",
+            "sqlx",
+            "sqlstate",
+            "panicked",
+            "/src/",
+        ] {
+            assert!(
+                !words.contains(inside),
+                "{call} shows its inside: {problem}"
+            );
         }
         problem
     }
@@ -186,7 +207,10 @@ impl Answer {
         let mut fields: Vec<String> = errors
             .iter()
             .map(|error| {
-                assert!(error["message"].as_str().is_some_and(|text| text.len() > 5), "{problem}");
+                assert!(
+                    error["message"].as_str().is_some_and(|text| text.len() > 5),
+                    "{problem}"
+                );
                 error["field"].as_str().unwrap_or("").to_owned()
             })
             .collect();

@@ -9,9 +9,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 use stellar_xdr::{
-    AccountId, AlphaNum12, Asset, AssetCode12, FeeBumpTransactionInnerTx, LedgerEntryData, LedgerKey,
-    LedgerKeyTrustLine, Limits, Memo, OperationBody, ReadXdr, Transaction, TransactionEnvelope,
-    TrustLineAsset, WriteXdr,
+    AccountId, AlphaNum12, Asset, AssetCode12, FeeBumpTransactionInnerTx, LedgerEntryData,
+    LedgerKey, LedgerKeyTrustLine, Limits, Memo, OperationBody, ReadXdr, Transaction,
+    TransactionEnvelope, TrustLineAsset, WriteXdr,
 };
 use tempfile::TempDir;
 
@@ -40,7 +40,11 @@ impl Wallet {
         let public = SigningKey::from_bytes(&bytes).verifying_key().to_bytes();
         Self {
             account: PublicKey(public).to_string().as_str().to_owned(),
-            seed: PrivateKey(bytes).as_unredacted().to_string().as_str().to_owned(),
+            seed: PrivateKey(bytes)
+                .as_unredacted()
+                .to_string()
+                .as_str()
+                .to_owned(),
             bytes,
         }
     }
@@ -90,7 +94,10 @@ impl LedgerClient {
 
     async fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}{path}", self.url)).json(body);
-        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+        let answer = request
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status);
         let answer = answer.unwrap_or_else(|error| panic!("the sandbox: {error}"));
         answer.json().await.expect("the sandbox answers JSON")
     }
@@ -98,7 +105,12 @@ impl LedgerClient {
     /// The asset that burns, `NGNTS:G…`.
     pub async fn asset(&self) -> String {
         let url = format!("{}/sandbox/asset", self.url);
-        let answer = self.http.get(url).send().await.expect("the sandbox answers");
+        let answer = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .expect("the sandbox answers");
         let answer: Value = answer.json().await.expect("the sandbox answers JSON");
         answer["asset"].as_str().expect("an asset").to_owned()
     }
@@ -119,7 +131,11 @@ impl LedgerClient {
 
     /// Makes the next calls misbehave.
     pub async fn fault(&self, fault: &str, calls: u32) {
-        self.post("/sandbox/faults", &json!({ "fault": fault, "calls": calls })).await;
+        self.post(
+            "/sandbox/faults",
+            &json!({ "fault": fault, "calls": calls }),
+        )
+        .await;
     }
 
     /// The latest closed ledger.
@@ -149,7 +165,11 @@ impl LedgerClient {
 
     /// How many burns were applied.
     pub async fn burned(&self) -> usize {
-        self.burns().await.iter().filter(|burn| burn.succeeded).count()
+        self.burns()
+            .await
+            .iter()
+            .filter(|burn| burn.succeeded)
+            .count()
     }
 
     /// How much of the asset an account holds, in stroops.
@@ -166,7 +186,9 @@ impl LedgerClient {
             }),
         });
         let key = key.to_xdr_base64(Limits::none()).expect("a ledger key");
-        let found = self.call("getLedgerEntries", json!({ "keys": [key] })).await;
+        let found = self
+            .call("getLedgerEntries", json!({ "keys": [key] }))
+            .await;
         let entry = found["entries"][0]["xdr"].as_str().expect("a trustline");
         match LedgerEntryData::from_xdr_base64(entry, Limits::none()) {
             Ok(LedgerEntryData::Trustline(line)) => line.balance,
@@ -197,7 +219,10 @@ fn burn(row: &Value, issuer: &str) -> Option<Burn> {
     };
     let to_issuer = payment.destination.clone().account_id().to_string() == issuer
         && matches!(&payment.asset, Asset::CreditAlphanum12(asset) if asset.issuer.to_string() == issuer);
-    let source = operation.source_account.as_ref().unwrap_or(&transaction.source_account);
+    let source = operation
+        .source_account
+        .as_ref()
+        .unwrap_or(&transaction.source_account);
     to_issuer.then(|| Burn {
         hash: text("txHash"),
         account: source.clone().account_id().to_string(),
@@ -207,7 +232,10 @@ fn burn(row: &Value, issuer: &str) -> Option<Burn> {
             _ => String::new(),
         },
         succeeded: row["status"] == "SUCCESS",
-        ledger: row["ledger"].as_u64().and_then(|ledger| ledger.try_into().ok()).unwrap_or(0),
+        ledger: row["ledger"]
+            .as_u64()
+            .and_then(|ledger| ledger.try_into().ok())
+            .unwrap_or(0),
     })
 }
 
@@ -239,7 +267,10 @@ impl Sandbox {
     pub fn restart(&mut self) {
         let interval = self.interval_ms.to_string();
         let data = self.folder.path().join("ledger").display().to_string();
-        let log = self.folder.path().join(format!("stderr.{}.log", self.starts));
+        let log = self
+            .folder
+            .path()
+            .join(format!("stderr.{}.log", self.starts));
         let process = Process::start(
             &[
                 "sandbox",
@@ -257,7 +288,8 @@ impl Sandbox {
             &log,
         );
         let url = process.url().to_owned();
-        url.trim_start_matches("http://").clone_into(&mut self.listen);
+        url.trim_start_matches("http://")
+            .clone_into(&mut self.listen);
         self.starts += 1;
         self.process = Some(process);
     }

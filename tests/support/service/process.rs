@@ -2,11 +2,11 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest that a start or an end may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,10 +41,42 @@ fn command(arguments: &[&str], settings: &[(&'static str, String)], folder: &Pat
     command
 }
 
-/// Runs a command of the binary to its end.
+/// Runs a command of the binary to its end, which must come.
 pub fn run(arguments: &[&str], settings: &[(&'static str, String)], folder: &Path) -> Output {
-    let output = command(arguments, settings, folder).output();
-    output.unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
+    let file = || tempfile::tempfile().expect("a temporary file");
+    let (mut out, mut err) = (file(), file());
+    let share = |file: &File| file.try_clone().expect("a file can be shared");
+    let mut child = command(arguments, settings, folder)
+        .stdout(share(&out))
+        .stderr(share(&err))
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+    let status = wait(&mut child).unwrap_or_else(|| {
+        // Nothing more can be done about it.
+        let _ = child.kill();
+        panic!("{arguments:?} did not end in {PATIENCE:?}");
+    });
+    let read = |file: &mut File| {
+        let mut text = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut text));
+        read.map(|_| text).expect("a file can be read")
+    };
+    Output {
+        status,
+        stdout: read(&mut out),
+        stderr: read(&mut err),
+    }
+}
+
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
 }
 
 /// A command of the binary that listens. Killed when dropped.
@@ -95,26 +127,16 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and gives its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        self.ask_to_end();
-        self.ended()
-    }
-
-    /// Sends SIGTERM.
-    pub fn ask_to_end(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
-    }
-
-    /// Waits for its end and gives its exit code.
-    pub fn ended(&mut self) -> Option<i32> {
-        for _ in 0..PATIENCE.as_millis() / 20 {
-            match self.child.try_wait().expect("a child can be waited for") {
-                Some(status) => return status.code(),
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-        panic!("the process did not end in {PATIENCE:?}");
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "SIGTERM was not sent"
+        );
+        let status = wait(&mut self.child);
+        status
+            .unwrap_or_else(|| panic!("it did not end in {PATIENCE:?}"))
+            .code()
     }
 
     fn kill_now(&mut self) {
@@ -138,7 +160,10 @@ fn read_lines(child: &mut Child) -> Receiver<String> {
     let (lines, read) = mpsc::channel();
     let stdout = child.stdout.take();
     std::thread::spawn(move || {
-        for line in stdout.into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        for line in stdout
+            .into_iter()
+            .flat_map(|out| BufReader::new(out).lines())
+        {
             // The receiver wants the first line only.
             let _ = line.map(|line| lines.send(line));
         }

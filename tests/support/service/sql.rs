@@ -15,8 +15,14 @@ impl Tranche {
     /// When the database refuses.
     pub async fn sql(&self, statements: &str) -> String {
         let ran = match self.store {
-            StoreKind::Postgres => self.database().run(statements).map_err(|error| error.to_string()),
-            StoreKind::Sqlite => self.sqlite(statements).await.map_err(|error| error.to_string()),
+            StoreKind::Postgres => self
+                .database()
+                .run(statements)
+                .map_err(|error| error.to_string()),
+            StoreKind::Sqlite => self
+                .sqlite(statements)
+                .await
+                .map_err(|error| error.to_string()),
         };
         ran.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
@@ -37,6 +43,18 @@ impl Tranche {
             texts.join("|")
         };
         Ok(rows.iter().map(columns).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Holds the write lock of the SQLite file, as another process would, until it is dropped.
+    pub async fn hold_write_lock(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.database_file());
+        let connection = SqliteConnection::connect_with(&options).await;
+        let mut connection = connection.expect("the database file opens");
+        let locked = sqlx::raw_sql("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await;
+        locked.expect("the write lock");
+        connection
     }
 
     /// From now on the audit log refuses every event.
@@ -83,7 +101,11 @@ impl Tranche {
         let mut dump = String::new();
         for table in self.sql(tables).await.lines() {
             dump.push_str(&format!("{table}\n"));
-            dump.push_str(&self.sql(&format!("SELECT t::text FROM \"{table}\" t")).await);
+            dump.push_str(
+                &self
+                    .sql(&format!("SELECT t::text FROM \"{table}\" t"))
+                    .await,
+            );
         }
         dump.into_bytes()
     }

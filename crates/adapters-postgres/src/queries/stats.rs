@@ -3,15 +3,15 @@
 use sqlx::{FromRow, PgPool};
 use tranche_application::ports::queries::{MilestoneStats, StatusTotal};
 use tranche_application::ports::store::StoreError;
-use tranche_domain::{Amount, MilestoneStatus, ProjectId};
+use tranche_domain::{Amount, MilestoneStatus, ProjectId, Total};
 
 use crate::errors::failed;
 use crate::rows::{amount, flawed};
 
-/// One row a status, and one without for all of them. A sum is a numeric and has no limit; the cast
-/// refuses one that no amount can hold, with a data exception.
+/// One row a status, and one without for all of them. A sum is a numeric and has no limit, so the
+/// targets' travels as text; what was burned was NAV before and fits.
 const STATS: &str = "SELECT status, count(*) AS count,
-        CASE WHEN status IS NULL THEN 0 ELSE sum(target_amount) END::bigint AS target,
+        coalesce(sum(target_amount), 0)::text AS target,
         CASE WHEN status IS NULL THEN sum(burned) END::bigint AS burned,
         trunc(avg(extract(epoch FROM approved_at - submitted_at)) * 1000)::bigint
             AS submit_to_approve_ms,
@@ -23,7 +23,7 @@ const STATS: &str = "SELECT status, count(*) AS count,
 struct StatsRow {
     status: Option<String>,
     count: i64,
-    target: i64,
+    target: String,
     burned: Option<i64>,
     submit_to_approve_ms: Option<i64>,
     approve_to_disburse_ms: Option<i64>,
@@ -44,9 +44,12 @@ pub(super) async fn of(pool: &PgPool, project: ProjectId) -> Result<MilestoneSta
 
 fn add(figures: &mut MilestoneStats, row: StatsRow) -> Result<(), String> {
     if let Some(name) = row.status {
+        let sum = row.target.parse().ok().map(Total::try_from_stroops);
         let total = StatusTotal {
             count: row.count,
-            amount: amount("the sum of target_amount", row.target)?,
+            amount: sum
+                .and_then(Result::ok)
+                .ok_or_else(|| format!("the sum of target_amount is {}", row.target))?,
         };
         let known = MilestoneStatus::named(&name);
         let status = known.ok_or_else(|| format!("status {name} is none"))?;

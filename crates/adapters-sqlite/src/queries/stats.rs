@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use sqlx::{FromRow, SqlitePool};
 use tranche_application::ports::queries::{MilestoneStats, StatusTotal};
 use tranche_application::ports::store::StoreError;
-use tranche_domain::{Amount, MilestoneStatus, ProjectId};
+use tranche_domain::{Amount, MilestoneStatus, ProjectId, Total};
 
 use crate::errors::failed;
 use crate::rows::Row;
 
-/// One status. A sum is `None` where there is nothing to sum.
+/// One status. A sum is `None` where there is nothing to sum. SQLite adds in 64 bits, so the targets
+/// are added in two halves.
 #[derive(FromRow)]
 struct StatusRow {
     status: String,
     count: i64,
-    amount: i64,
+    high: i64,
+    low: i64,
     burned: Option<i64>,
     approvals: i64,
     submit_to_approve: Option<i64>,
@@ -52,7 +54,8 @@ pub(super) async fn milestone_stats(
         id: &id,
     };
     let rows: Vec<StatusRow> = sqlx::query_as(
-        "SELECT status, count(*) AS count, sum(target_amount) AS amount, sum(burned) AS burned, \
+        "SELECT status, count(*) AS count, sum(target_amount >> 31) AS high, \
+             sum(target_amount & 2147483647) AS low, sum(burned) AS burned, \
              count(approved_at) AS approvals, \
              sum(approved_at - submitted_at) AS submit_to_approve, \
              count(disbursed_at) AS disbursals, \
@@ -72,7 +75,8 @@ pub(super) async fn milestone_stats(
             .ok_or_else(|| at.wrong(format!("status: there is no {:?}", row.status)))?;
         let total = StatusTotal {
             count: row.count,
-            amount: at.amount("target_amount", row.amount)?,
+            amount: Total::try_from_stroops((i128::from(row.high) << 31) + i128::from(row.low))
+                .map_err(|error| at.wrong(format!("target_amount: {error}")))?,
         };
         by_status.insert(status, total);
         let burned = at.amount("burned", row.burned.unwrap_or_default())?;

@@ -84,7 +84,7 @@ pub async fn list(
         page,
         &here,
         way,
-        |row| row.id.0,
+        |row| row.number,
         |row| MilestoneView::from(row),
     );
     answer::json(StatusCode::OK, &listing)

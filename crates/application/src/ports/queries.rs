@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use tranche_domain::{
     Amount, Disbursement, DisbursementId, Milestone, MilestoneId, MilestoneStatus, Project,
-    ProjectId,
+    ProjectId, Total,
 };
 use uuid::Uuid;
 
@@ -13,11 +13,11 @@ use super::store::StoreError;
 use crate::audit::record::LoggedEvent;
 use crate::keys::ApiKey;
 
-/// One page of a list, newest first: what comes after the row with this id.
+/// One page of a list: what comes after the row with this key. An id where the newest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The last id of the page before.
-    pub after: Option<Uuid>,
+pub struct Page<K = Uuid> {
+    /// The last key of the page before.
+    pub after: Option<K>,
     /// How many rows, 1 to 1,000.
     pub limit: u32,
 }
@@ -37,7 +37,7 @@ pub struct StatusTotal {
     /// How many.
     pub count: i64,
     /// The sum of their target amounts.
-    pub amount: Amount,
+    pub amount: Total,
 }
 
 /// A project's milestones in figures (M9). Days are thousandths, so that no float is needed.
@@ -76,11 +76,11 @@ pub trait Queries: Send + Sync {
     ) -> Result<Vec<Project>, StoreError>;
     /// One milestone.
     async fn milestone(&self, id: MilestoneId) -> Result<Option<Milestone>, StoreError>;
-    /// A project's milestones, by number; `page.after` is a milestone's id.
+    /// A project's milestones, by number.
     async fn milestones(
         &self,
         project: ProjectId,
-        page: Page,
+        page: Page<i32>,
     ) -> Result<Vec<Milestone>, StoreError>;
     /// A project's milestones in figures.
     async fn milestone_stats(&self, project: ProjectId) -> Result<MilestoneStats, StoreError>;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use mockall::Sequence;
+use tokio::time::Instant;
 use tranche_application::audit::record::EventRecord;
 use tranche_application::idempotency::Claim;
 use tranche_application::keys::ApiKey;
@@ -42,6 +43,7 @@ pub enum Step {
 /// What went through the ports.
 #[derive(Default)]
 pub struct Seen {
+    pub begun: Vec<Instant>,
     pub changes: Vec<Change>,
     pub bound: Vec<Uuid>,
     pub noted: Vec<Disbursement>,

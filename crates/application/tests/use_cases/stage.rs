@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mockall::Sequence;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tranche_application::Services;
 use tranche_application::disbursement::Disbursements;
 use tranche_application::milestones::Milestones;
@@ -85,7 +86,9 @@ impl Stage {
             .in_sequence(&mut self.order);
         let script = Script::new(self.seen.clone(), &mut self.order);
         let (mut work, works) = (script.play(steps), self.works.clone());
+        let seen = self.seen.clone();
         begin.return_once(move || {
+            seen.lock().unwrap().begun.push(Instant::now());
             let open = Open::now(works);
             // Never called: it holds `open` for as long as there is this unit of work.
             work.expect_record().never().returning(move |_| {
@@ -98,11 +101,15 @@ impl Stage {
 
     /// Then no unit of work can begin.
     pub fn begin_refused(&mut self, why: StoreError) {
+        let seen = self.seen.clone();
         self.store
             .expect_begin()
             .times(1)
             .in_sequence(&mut self.order)
-            .return_once(move || Err(why));
+            .return_once(move || {
+                seen.lock().unwrap().begun.push(Instant::now());
+                Err(why)
+            });
     }
 
     /// The committed milestone and project may be read at any time.

@@ -1,0 +1,171 @@
+//! Figures of cells, and the table they make. Whole numbers throughout: rates a second, latencies
+//! in microseconds, ratios in thousandths.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::plan::Act;
+
+/// What a cell came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Transactions a second.
+    pub rate: u64,
+    p50: u64,
+    p99: u64,
+}
+
+impl Cell {
+    pub fn new(rate: u64, mut latencies: Vec<u64>) -> Self {
+        latencies.sort_unstable();
+        let at = |hundredths: usize| {
+            let index = latencies.len() * hundredths / 100;
+            latencies.get(index).copied().unwrap_or_default()
+        };
+        Self {
+            rate,
+            p50: at(50),
+            p99: at(99),
+        }
+    }
+}
+
+/// A cell of pgbench and the service's right after it.
+struct Pair {
+    theirs: Cell,
+    ours: Cell,
+}
+
+impl Pair {
+    const fn ratio(&self) -> u64 {
+        match (self.ours.rate * 1_000).checked_div(self.theirs.rate) {
+            Some(ratio) => ratio,
+            None => 0,
+        }
+    }
+}
+
+/// Every pair by what it was, in the order of the rounds.
+#[derive(Default)]
+pub struct Figures {
+    pairs: BTreeMap<(Act, u32), Vec<Pair>>,
+    pipelined: BTreeMap<u32, Vec<Cell>>,
+}
+
+impl Figures {
+    pub fn pair(&mut self, act: Act, clients: u32, theirs: Cell, ours: Cell) {
+        let pairs = self.pairs.entry((act, clients)).or_default();
+        pairs.push(Pair { theirs, ours });
+    }
+
+    /// The approval in one round trip: what pgbench can do if it need not wait in between.
+    pub fn context(&mut self, clients: u32, cell: Cell) {
+        self.pipelined.entry(clients).or_default().push(cell);
+    }
+}
+
+const HEAD: [&str; 8] = [
+    "transaction",
+    "clients",
+    "pgbench /s",
+    "tranche /s",
+    "ratio",
+    "lowest–highest",
+    "pgbench p50 / p99 ms",
+    "tranche p50 / p99 ms",
+];
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![HEAD.map(str::to_owned)];
+        for ((act, clients), pairs) in &self.pairs {
+            let ratio = |pick: fn(&mut dyn Iterator<Item = u64>) -> Option<u64>| {
+                thousandths(pick(&mut pairs.iter().map(Pair::ratio)).unwrap_or_default())
+            };
+            rows.push([
+                act.name().to_owned(),
+                clients.to_string(),
+                grouped(median(pairs, |pair| pair.theirs.rate)),
+                grouped(median(pairs, |pair| pair.ours.rate)),
+                thousandths(median(pairs, Pair::ratio)),
+                format!("{}–{}", ratio(Iterator::min), ratio(Iterator::max)),
+                latencies(pairs, |pair| pair.theirs),
+                latencies(pairs, |pair| pair.ours),
+            ]);
+        }
+        for (clients, cells) in &self.pipelined {
+            let none = String::new;
+            rows.push([
+                "approve, pipelined".to_owned(),
+                clients.to_string(),
+                grouped(median(cells, |cell| cell.rate)),
+                none(),
+                none(),
+                none(),
+                latencies(cells, |cell| *cell),
+                none(),
+            ]);
+        }
+        table(f, &rows)
+    }
+}
+
+/// Markdown that can be read as it is.
+fn table(f: &mut fmt::Formatter<'_>, rows: &[[String; 8]]) -> fmt::Result {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: [usize; 8] = std::array::from_fn(width);
+    for (index, row) in rows.iter().enumerate() {
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            if column == 0 {
+                write!(f, "| {cell:<width$} ")?;
+            } else {
+                write!(f, "| {cell:>width$} ")?;
+            }
+        }
+        writeln!(f, "|")?;
+        if index == 0 {
+            for (column, &width) in widths.iter().enumerate() {
+                let end = if column == 0 { '-' } else { ':' };
+                write!(f, "|{:-<1$}{end}", "", width + 1)?;
+            }
+            writeln!(f, "|")?;
+        }
+    }
+    Ok(())
+}
+
+/// The middle one, the lower of two.
+fn median<T>(values: &[T], figure: impl Fn(&T) -> u64) -> u64 {
+    let mut figures: Vec<_> = values.iter().map(figure).collect();
+    figures.sort_unstable();
+    let middle = figures.len().saturating_sub(1) / 2;
+    figures.get(middle).copied().unwrap_or_default()
+}
+
+fn latencies<T>(values: &[T], cell: impl Fn(&T) -> Cell) -> String {
+    let milliseconds = |micros: u64| format!("{}.{:02}", micros / 1_000, micros % 1_000 / 10);
+    let p50 = milliseconds(median(values, |value| cell(value).p50));
+    let p99 = milliseconds(median(values, |value| cell(value).p99));
+    format!("{p50} / {p99}")
+}
+
+fn thousandths(ratio: u64) -> String {
+    let hundredths = (ratio + 5) / 10;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// With a comma before each three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
