@@ -79,16 +79,16 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
         for ((act, clients), pairs) in &self.pairs {
-            let ratio = |pick: fn(&mut dyn Iterator<Item = u64>) -> Option<u64>| {
-                thousandths(pick(&mut pairs.iter().map(Pair::ratio)).unwrap_or_default())
-            };
+            let ratios = || pairs.iter().map(Pair::ratio);
+            let lowest = thousandths(ratios().min().unwrap_or_default());
+            let highest = thousandths(ratios().max().unwrap_or_default());
             rows.push([
                 act.name().to_owned(),
                 clients.to_string(),
                 grouped(median(pairs, |pair| pair.theirs.rate)),
                 grouped(median(pairs, |pair| pair.ours.rate)),
                 thousandths(median(pairs, Pair::ratio)),
-                format!("{}–{}", ratio(Iterator::min), ratio(Iterator::max)),
+                format!("{lowest}–{highest}"),
                 latencies(pairs, |pair| pair.theirs),
                 latencies(pairs, |pair| pair.ours),
             ]);

@@ -17,10 +17,9 @@ pub const DATABASE: &str = "tranche";
 /// In an order that has nothing to do with where the rows lie.
 const SUBMITTED: &str =
     "SELECT id FROM milestones WHERE status = 'submitted' ORDER BY md5(id::text)";
-/// The hot project is the last that was made; `$1` asks for its burns, or for all the others.
-const IN_FLIGHT: &str = "SELECT id FROM disbursements
-    WHERE (project_id = (SELECT id FROM projects ORDER BY name = 'Project 5001' DESC LIMIT 1)) = $1
-    ORDER BY md5(id::text)";
+/// Those of the hot project, or all the others.
+const IN_FLIGHT: &str = "SELECT d.id FROM disbursements d JOIN projects p ON p.id = d.project_id
+    WHERE (p.name = 'Project 5001') = $1 ORDER BY md5(d.id::text)";
 
 /// Milestones that are as they should be, with the evidence of it in the log and on its way into
 /// the tree.

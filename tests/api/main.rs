@@ -26,3 +26,4 @@ mod outages;
 mod protocol;
 mod secrets;
 mod transfers;
+mod transitions;

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
+use tranche_domain::disbursement::verdict::EXPIRED;
 use tranche_domain::disbursement::{DisbursementPlan, Failure, LedgerSlot, PreparedBurn};
 use tranche_domain::milestone::NewMilestone;
 use tranche_domain::project::NewProject;
@@ -59,7 +60,7 @@ pub fn transfer(reference: &str, amount: i64) -> BankTransfer {
 /// Why a burn failed.
 pub fn failure() -> Failure {
     Failure {
-        code: "expired".to_owned(),
+        code: EXPIRED.to_owned(),
         detail: "it was never included".to_owned(),
     }
 }
@@ -336,8 +337,13 @@ impl World {
 
     /// The burn never happened.
     pub async fn fail(&self, open: &Disbursement) -> Result<(), StoreError> {
+        self.fail_with(open, failure()).await
+    }
+
+    /// The burn never happened, for this reason.
+    pub async fn fail_with(&self, open: &Disbursement, why: Failure) -> Result<(), StoreError> {
         self.conclude(open, |d, m, p, act| {
-            d.fail(m, p, failure(), act).expect("it is in flight")
+            d.fail(m, p, why, act).expect("it is in flight")
         })
         .await
     }

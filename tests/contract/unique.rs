@@ -2,7 +2,7 @@
 
 use tranche_application::ports::custody::SealedWallet;
 use tranche_application::ports::store::Conflict;
-use tranche_domain::{Project, Role};
+use tranche_domain::{Failure, Project, Role};
 
 use super::StoreUnderTest;
 use super::scene::{World, transfer};
@@ -68,7 +68,8 @@ pub async fn a_wallet_belongs_to_one_project(subject: &dyn StoreUnderTest) {
     assert!(conflicts(&again, Conflict::Wallet), "{again:?}");
 }
 
-/// A ledger slot, by a burn in flight or settled; a failed one gives it back.
+/// A ledger slot, by a burn in flight, settled, or included and refused: its sequence number is used.
+/// One that expired unused gives it back.
 pub async fn a_ledger_slot_holds_one_burn(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await.id;
@@ -88,6 +89,16 @@ pub async fn a_ledger_slot_holds_one_burn(subject: &dyn StoreUnderTest) {
     world.settle(&open).await.expect("it is settled");
     let plan = world.plan(first).await.expect("it is payable");
     let used = world.keep(first, plan, 7).await;
+    assert!(conflicts(&used, Conflict::LedgerSlot), "{used:?}");
+
+    let open = world.prepare(first, 8).await;
+    let refused = Failure {
+        code: "underfunded".to_owned(),
+        detail: "the ledger refused it".to_owned(),
+    };
+    world.fail_with(&open, refused).await.expect("it fails");
+    let plan = world.plan(first).await.expect("it is payable");
+    let used = world.keep(first, plan, 8).await;
     assert!(conflicts(&used, Conflict::LedgerSlot), "{used:?}");
 
     let other = world.project(1_000).await.id;

@@ -151,6 +151,12 @@ impl Tranche {
         self.launch();
     }
 
+    /// Asks the service to end, which it must with this exit code, and starts it again.
+    pub fn restart_after(&mut self, code: Option<i32>) {
+        assert_eq!(self.terminate(), code, "the exit code");
+        self.restart();
+    }
+
     /// Where the service answers now.
     pub fn url(&self) -> String {
         self.wire.base()
@@ -213,13 +219,13 @@ impl Tranche {
     /// The sandbox ledger inside the service, asked over its own protocol.
     pub fn ledger(&self) -> LedgerClient {
         let log = std::fs::read_to_string(self.log_file(self.starts - 1)).unwrap_or_default();
-        let line = log
+        let said = log
             .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let url = line
-            .filter_map(|line| Some(line.get("url")?.as_str()?.to_owned()))
-            .next();
-        LedgerClient::at(&url.expect("the log says where the sandbox ledger answers"))
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|line| line["message"] == "the sandbox ledger answers");
+        let address = said.and_then(|line| Some(line["address"].as_str()?.to_owned()));
+        let address = address.expect("the log says where the sandbox ledger answers");
+        LedgerClient::at(&format!("http://{address}"))
     }
 
     /// The master key in force.

@@ -212,11 +212,11 @@ CREATE TABLE disbursements (
     END)
 ) WITH (fillfactor = 80);
 
--- A slot stays taken when its burn is settled: the ledger will never take that sequence number
--- again, so a node that offers it lags, and the answer is to plan again. Only a burn that is proven
--- never to happen gives its slot back.
+-- A slot stays taken when its burn is settled, and when it failed by using its sequence number: the
+-- ledger will never take that number again, so a node that offers it lags, and the answer is to plan
+-- again. Only a burn that expired unused gives its slot back.
 CREATE UNIQUE INDEX disbursements_slot ON disbursements (network, sequence_account, sequence)
-    WHERE state <> 'failed';
+    WHERE state <> 'failed' OR failure_code <> 'expired';
 CREATE UNIQUE INDEX disbursements_open ON disbursements (milestone_id)
     WHERE state IN ('prepared', 'submitted', 'needs_operator');
 CREATE INDEX disbursements_lease ON disbursements (leased_until NULLS FIRST, id)
@@ -264,5 +264,3 @@ CREATE TABLE idempotency_keys (
         (answer_status IS NULL) = (answer_body IS NULL) AND answer_status BETWEEN 100 AND 999)
 );
 
--- For the clean-up of old keys.
-CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);

@@ -39,6 +39,16 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server's own word on a commit is missing: then it may have happened.
+pub(crate) fn is_silent(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(refusal) => refusal
+            .code()
+            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        _ => true,
+    }
+}
+
 /// Nothing was done, for a reason of this adapter's own.
 pub(crate) fn unavailable(why: impl Into<String>) -> StoreError {
     StoreError::Unavailable(Box::new(Unavailable(why.into())))
@@ -58,6 +68,8 @@ fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
     match code.as_ref() {
         "40001" | "40P01" | "55P03" => Some(StoreError::Conflict(Conflict::Retry)),
         "23505" => Some(StoreError::Conflict(taken(refusal.constraint()?))),
+        // Whoever adds a constraint to the log makes it refuse, as a full disk does.
+        "23502" | "23514" | "23001" if is_log(refusal) => None,
         "23502" | "23503" | "23514" | "23P01" => Some(StoreError::Inconsistent(format!(
             "{} refuses the row by {} ({code})",
             refusal.table().unwrap_or("the schema"),
@@ -70,6 +82,12 @@ fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
         ))),
         _ => None,
     }
+}
+
+fn is_log(refusal: &dyn DatabaseError) -> bool {
+    refusal
+        .table()
+        .is_some_and(|table| table.starts_with("audit_"))
 }
 
 /// Which conflict a unique constraint stands for. Every other one is a version, an event or an

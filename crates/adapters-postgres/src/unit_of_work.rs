@@ -14,7 +14,7 @@ use tranche_application::ports::store::{
 };
 use tranche_domain::Change;
 
-use crate::errors::{failed, is_dead_connection, unavailable};
+use crate::errors::{failed, is_silent, unavailable};
 use crate::record;
 
 pub(crate) struct PostgresUnitOfWork {
@@ -94,7 +94,7 @@ impl UnitOfWork for PostgresUnitOfWork {
             return Err(broken());
         }
         self.transaction.commit().await.map_err(|error| {
-            if is_dead_connection(&error) {
+            if is_silent(&error) {
                 StoreError::OutcomeUnknown(Box::new(error))
             } else {
                 failed(error)

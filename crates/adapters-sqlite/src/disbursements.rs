@@ -183,7 +183,8 @@ async fn what_is_taken(
         "SELECT EXISTS (SELECT 1 FROM disbursements WHERE id = ?1 OR (milestone_id = ?2 \
              AND state IN ('prepared', 'submitted', 'needs_operator'))), \
          EXISTS (SELECT 1 FROM disbursements WHERE network = ?3 AND (burn_id = ?4 \
-             OR (sequence_account = ?5 AND sequence = ?6 AND state <> 'failed')))",
+             OR (sequence_account = ?5 AND sequence = ?6 \
+             AND (state <> 'failed' OR failure_code <> 'expired'))))",
     )
     .bind(disbursement.id.to_string())
     .bind(disbursement.milestone_id.to_string())

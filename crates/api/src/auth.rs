@@ -5,9 +5,11 @@ pub mod permission;
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use tranche_application::Caller;
 use tranche_application::keys::KeyRing;
 use tranche_domain::{Actor, Origin, ProjectId, Role};
@@ -71,17 +73,44 @@ impl Authenticated {
         })
     }
 
-    /// The credential's subject.
+    /// Whose idempotency keys are used: the subject's, apart for each project it is confined to.
+    /// A subject has no line breaks, so the two cannot run into each other.
     #[must_use]
-    pub fn subject(&self) -> &str {
-        &self.subject
+    pub fn key_owner(&self) -> String {
+        match self.scope {
+            None => self.subject.clone(),
+            Some(project) => format!("{}\n{project}", self.subject),
+        }
     }
 }
 
-impl FromRequestParts<App> for Authenticated {
+/// Checks the credential of every call to `/v1`, before anything else is looked at: without one,
+/// nobody learns which addresses and parameters there are.
+pub async fn middleware(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match Authenticated::check(&mut parts, &app).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(Problem::internal)
+    }
+}
+
+impl Authenticated {
+    async fn check(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(parts).ok_or_else(|| {
             unauthorized(
                 "auth.missing",

@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -29,16 +28,8 @@ pub enum Command {
         #[arg(long)]
         exit: bool,
     },
-    /// Run the sandbox ledger alone
+    /// Run the sandbox ledger alone; it listens at `--listen` [default: 127.0.0.1:8000]
     Sandbox {
-        /// Where it listens
-        #[arg(
-            long = "listen",
-            id = "sandbox_address",
-            value_name = "HOST:PORT",
-            default_value = "127.0.0.1:8000"
-        )]
-        listen: SocketAddr,
         /// Where it keeps its state
         #[arg(long = "data", value_name = "DIR", default_value = "sandbox-data")]
         data: PathBuf,
@@ -75,7 +66,7 @@ pub enum KeyCommand {
         /// The only project it may see
         #[arg(long, value_name = "ID")]
         project: Option<Uuid>,
-        /// Requests allowed, such as 5000/h
+        /// Requests allowed, such as 5000/h; kept with the key, not enforced yet
         #[arg(long, value_name = "N/h", value_parser = rate_limit)]
         rate_limit: Option<String>,
     },

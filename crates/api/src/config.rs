@@ -2,7 +2,7 @@
 //!
 //! A mistake stops the start with one readable line that names the setting.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +63,8 @@ pub struct Settings {
         long,
         env = "TRANCHE_STELLAR_RPC_URL",
         global = true,
-        value_name = "URL"
+        value_name = "URL",
+        hide_env_values = true
     )]
     stellar_rpc_url: Option<String>,
     /// The network's passphrase, with the ledger `stellar`
@@ -253,6 +254,11 @@ impl Settings {
         })
     }
 
+    /// Another default than the service's for where to listen.
+    pub fn listen_by_default(&mut self, address: &str) {
+        self.listen.get_or_insert_with(|| address.to_owned());
+    }
+
     fn fill_from(&mut self, file: Self) {
         macro_rules! fill { ($($field:ident)*) => { $(
             if self.$field.is_none() { self.$field = file.$field; }
@@ -276,14 +282,17 @@ impl Settings {
             "stellar" => {
                 let given = |setting, text: &Option<String>| {
                     text.clone()
+                        .filter(|text| !text.trim().is_empty())
                         .ok_or_else(|| value(setting, "is required by TRANCHE_LEDGER=stellar"))
                 };
                 let asset = given("TRANCHE_ASSET", &self.asset)?;
                 let rpc_url = given("TRANCHE_STELLAR_RPC_URL", &self.stellar_rpc_url)?;
-                if !rpc_url.starts_with("http://") && !rpc_url.starts_with("https://") {
+                let is_http = reqwest::Url::parse(&rpc_url)
+                    .is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+                if !is_http {
                     return Err(value(
                         "TRANCHE_STELLAR_RPC_URL",
-                        "must be an http or https URL",
+                        "must be an http or https URL with a host",
                     ));
                 }
                 Ok(Ledger::Stellar {
@@ -333,8 +342,18 @@ fn from_file(path: &Path) -> Result<Settings, ConfigError> {
         .and_then(config::Config::try_deserialize)
         .map_err(|error| ConfigError::File {
             path: path.to_owned(),
-            why: error.to_string(),
+            why: in_one_line(&error.to_string()),
         })
+}
+
+/// An error without the picture of the line that it is about, which may hold a secret.
+fn in_one_line(error: &str) -> String {
+    let is_picture = |line: &&str| {
+        let line = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        !line.trim_start().starts_with('|')
+    };
+    let said: Vec<&str> = error.lines().map(str::trim).filter(is_picture).collect();
+    said.join(" ")
 }
 
 fn address(
@@ -342,8 +361,12 @@ fn address(
     text: Option<&str>,
     default: &str,
 ) -> Result<SocketAddr, ConfigError> {
-    let text = text.unwrap_or(default).replace("localhost", "127.0.0.1");
-    text.parse().map_err(|_| {
+    let text = text.unwrap_or(default);
+    let resolved = text
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next());
+    resolved.ok_or_else(|| {
         value(
             setting,
             format!("is \"{text}\" and must be HOST:PORT, such as {default}"),
@@ -414,7 +437,7 @@ impl Config {
                 asset,
             } => lines.extend([
                 "TRANCHE_LEDGER=stellar".to_owned(),
-                format!("TRANCHE_STELLAR_RPC_URL={rpc_url}"),
+                format!("TRANCHE_STELLAR_RPC_URL={}", place(rpc_url)),
                 format!("TRANCHE_STELLAR_NETWORK_PASSPHRASE={passphrase}"),
                 format!("TRANCHE_ASSET={asset}"),
             ]),
@@ -432,6 +455,8 @@ impl Config {
         if let Some(oidc) = &self.oidc {
             lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
             lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));
+            let jwks_url = oidc.jwks_url.as_deref().unwrap_or("");
+            lines.push(format!("TRANCHE_OIDC_JWKS_URL={jwks_url}"));
             lines.push(format!("TRANCHE_OIDC_ROLES_CLAIM={}", oidc.roles_claim));
         }
         lines.push(format!(
@@ -443,18 +468,27 @@ impl Config {
     }
 }
 
+/// Where a URL leads, without what may be secret in it: credentials, path and query.
+fn place(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "********".to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest[..end].rsplit('@').next().unwrap_or("");
+    let more = if end == rest.len() && !rest.contains('@') {
+        ""
+    } else {
+        "/…"
+    };
+    format!("{scheme}://{host}{more}")
+}
+
 impl std::fmt::Display for Database {
-    /// The URL, its password masked.
+    /// Where it is, without anything secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => match (url.split_once("://"), url.rsplit_once('@')) {
-                (Some((scheme, rest)), Some((_, place))) => {
-                    let user = rest.split([':', '@']).next().unwrap_or("");
-                    write!(f, "{scheme}://{user}:********@{place}")
-                }
-                _ => f.write_str(url),
-            },
+            Self::Postgres(url) => f.write_str(&place(url)),
         }
     }
 }

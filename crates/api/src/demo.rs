@@ -20,7 +20,7 @@ use crate::bodies::{
 use crate::config::Config;
 use crate::demo::client::Client;
 use crate::key_commands::operator;
-use crate::serve::{Service, say, until_told_to_stop};
+use crate::serve::{Service, Signals, say};
 use crate::system::SystemClock;
 use crate::wiring;
 
@@ -38,6 +38,7 @@ struct Cast {
 
 /// Runs the demo; with `exit`, stops after the walk.
 pub async fn run(config: &Config, exit: bool) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
     let config = on_a_free_port(config);
     let service = Service::start(&config).await?;
     let base = format!("http://{}", service.address);
@@ -69,7 +70,7 @@ pub async fn run(config: &Config, exit: bool) -> anyhow::Result<ExitCode> {
     ];
     let key = issue(&config, "you", &all).await?;
     show::farewell(&base, &key);
-    until_told_to_stop().await?;
+    service.run_until(&mut signals).await?;
     say("\nstopping");
     service.stop().await?;
     Ok(ExitCode::SUCCESS)

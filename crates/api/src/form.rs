@@ -116,6 +116,12 @@ impl Form {
         });
     }
 
+    /// Whether nothing wrong was found so far.
+    #[must_use]
+    pub const fn is_flawless(&self) -> bool {
+        self.errors.is_empty()
+    }
+
     /// Ends the reading: everything that is wrong, or what `build` makes of the fields.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl FromRequest<App> for Incoming {
         })?;
         check_content_type(&parts.headers, &body)?;
         let idempotency = idempotency_key(&parts.headers)?.map(|key| IdempotencyKey {
-            subject: caller.subject().to_owned(),
+            subject: caller.key_owner(),
             key,
             fingerprint: Sha256::new()
                 .chain_update(parts.method.as_str())

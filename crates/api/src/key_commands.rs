@@ -63,7 +63,8 @@ pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCod
         }
         KeyCommand::Revoke { id } => {
             if !keys.revoke(&id, &operator()).await? {
-                anyhow::bail!("there is no key {id} in force; `tranche key list` shows them");
+                // What was given may be a whole token, so it is not repeated.
+                anyhow::bail!("there is no such key in force; `tranche key list` shows the ids");
             }
             say(&format!("revoked {id}"));
         }

@@ -18,6 +18,7 @@ mod request_id;
 mod routes;
 mod serve;
 mod state;
+mod supervise;
 mod system;
 mod views;
 mod wiring;
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let config = cli.settings.resolve()?;
+    let mut settings = cli.settings;
+    if matches!(cli.command, Command::Sandbox { .. }) {
+        settings.listen_by_default("127.0.0.1:8000");
+    }
+    let config = settings.resolve()?;
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
@@ -66,13 +71,12 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
         Command::Serve => serve::serve(config).await?,
         Command::Demo { exit } => return demo::run(config, exit).await,
         Command::Sandbox {
-            listen,
             data,
             ledger_interval_ms,
             network_passphrase,
         } => {
             serve::sandbox(stellar_sandbox::Config {
-                listen,
+                listen: config.listen,
                 data_dir: data,
                 ledger_interval: Duration::from_millis(ledger_interval_ms),
                 network_passphrase,
@@ -84,14 +88,14 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             serve::say(&format!("{} is up to date", config.database));
         }
         Command::Key(command) => return key_commands::run(command, config).await,
-        Command::Reconcile => reconcile(config).await?,
+        Command::Reconcile => return reconcile(config).await,
         Command::Config => serve::say(&config.describe()),
         Command::Openapi => serve::say(&routes::openapi().to_pretty_json()?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn reconcile(config: &Config) -> anyhow::Result<()> {
+async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
     let stores = wiring::open_store(config).await?;
     let sandbox = wiring::start_sandbox(config).await?;
     let app = wiring::app(config, &stores, sandbox.as_ref())?;
@@ -103,7 +107,11 @@ async fn reconcile(config: &Config) -> anyhow::Result<()> {
     if let Some(sandbox) = sandbox {
         sandbox.ledger.stop().await?;
     }
-    Ok(())
+    Ok(if round.errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn init_sentry(config: &Config) -> anyhow::Result<Option<sentry::ClientInitGuard>> {

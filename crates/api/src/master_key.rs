@@ -1,6 +1,6 @@
 //! The master key: given, or for the embedded default made once and kept beside the data.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -96,6 +96,10 @@ fn kept(
             .and_then(|()| file.sync_all())
             .map_err(failed)?;
         let linked = std::fs::hard_link(&draft, &path);
+        // The name must be as durable as the rows that will be sealed under the key.
+        File::open(&config.data_dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)?;
         std::fs::remove_file(&draft).map_err(failed)?;
         if let Err(error) = linked
             && error.kind() != ErrorKind::AlreadyExists

@@ -9,14 +9,13 @@ use tranche_application::ports::queries::Page;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 1000;
 
 /// How much of a list, and from where.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many rows, 1 to 1,000; 50 if absent.
@@ -86,13 +85,37 @@ fn decode<K: Key>(cursor: &str) -> Result<K, Problem> {
         .ok_or_else(|| Problem::malformed("cursor is not one of ours; start without it"))
 }
 
-/// A query string that is refused as a problem.
+/// The parameters of a query string, by name.
+pub trait Parameters: serde::de::DeserializeOwned {
+    /// Every one there is.
+    const NAMES: &'static [&'static str];
+}
+
+impl Parameters for PageQuery {
+    const NAMES: &'static [&'static str] = &["limit", "cursor"];
+}
+
+/// A query string that is refused as a problem, with every parameter that is unknown.
 pub struct Params<T>(pub T);
 
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+impl<T: Parameters, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let Query(pairs) = pairs.map_err(|error| Problem::malformed(error.body_text()))?;
+        let unknown = pairs
+            .iter()
+            .filter(|(name, _)| !T::NAMES.contains(&name.as_str()));
+        let errors: Vec<FieldError> = unknown
+            .map(|(name, _)| FieldError {
+                field: name.chars().take(100).collect(),
+                message: "is not a parameter here".to_owned(),
+            })
+            .collect();
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
         match Query::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(error) => Err(Problem::malformed(error.body_text())),

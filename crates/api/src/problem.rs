@@ -14,6 +14,7 @@ use tranche_application::ports::custody::CustodyError;
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_application::projects::OpenProjectError;
 use tranche_application::services::with_causes;
+use tranche_domain::DisbursementId;
 use tranche_domain::milestone::{Refusal, TransitionError};
 use utoipa::ToSchema;
 
@@ -321,7 +322,15 @@ impl From<LedgerError> for Problem {
                 format!("the ledger would refuse this burn: {detail}"),
             )
             .with("reason", json!(code)),
-            LedgerError::Unavailable(_) | LedgerError::Misconfigured(_) => {
+            LedgerError::Misconfigured(_) => {
+                tracing::error!(error = with_causes(&error), "the ledger is set up wrongly");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "ledger.misconfigured",
+                    "the ledger or the wallet's key is set up wrongly here; nothing was done",
+                )
+            }
+            LedgerError::Unavailable(_) => {
                 tracing::error!(error = with_causes(&error), "the ledger cannot be used");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -351,16 +360,16 @@ impl From<DisburseError> for Problem {
     }
 }
 
-impl From<AdvanceError> for Problem {
-    fn from(error: AdvanceError) -> Self {
-        match error {
-            AdvanceError::NotFound => Self::not_found("disbursement"),
-            AdvanceError::Ledger(error) => error.into(),
-            AdvanceError::Store(error) => error.into(),
-            AdvanceError::Books(error) => {
-                tracing::error!(%error, "the books do not fit the verdict");
-                Self::internal()
-            }
-        }
-    }
+/// The burn is ordered and will end by itself; only how it stands could not be told.
+pub fn ordered(id: DisbursementId, error: &AdvanceError) -> Problem {
+    tracing::error!(disbursement = %id, error = with_causes(error), "its state cannot be told");
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "disbursement.ordered",
+        format!(
+            "the burn is ordered and goes on by itself, but its state cannot be read now; read \
+             /v1/disbursements/{id}, or repeat with the same Idempotency-Key"
+        ),
+    )
+    .with("disbursement_id", json!(id.0))
 }

@@ -17,13 +17,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::auth;
 use crate::handlers::{activity, disbursements, milestones, operations, projects};
 use crate::problem::Problem;
 use crate::request_id;
 use crate::state::App;
 
-/// The longest that any answer may take; a disbursement waits at most 60 seconds.
-const DEADLINE: Duration = Duration::from_secs(75);
+/// The longest that any answer may take: a disbursement waits up to 45 seconds for its wallet's turn
+/// and up to 60 for the ledger.
+const DEADLINE: Duration = Duration::from_mins(2);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -102,6 +104,7 @@ pub fn router(app: App) -> Router {
                 "this address does not take this method",
             )
         })
+        .layer(from_fn_with_state(app.clone(), auth::middleware))
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("a handler panicked");
             Problem::internal().into_response()

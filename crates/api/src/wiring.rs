@@ -1,6 +1,7 @@
 //! Puts the adapters behind the ports, as the configuration says.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -33,6 +34,7 @@ pub struct Stores {
     store: Arc<dyn Store>,
     queries: Arc<dyn Queries>,
     wallets: Arc<dyn SealedWallets>,
+    postgres: Option<PostgresStore>,
 }
 
 /// Opens the store and brings its schema up to date.
@@ -41,33 +43,60 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Stores> {
         Database::Sqlite(path) => {
             let store = SqliteStore::open(&path.to_string_lossy())
                 .await
-                .with_context(|| format!("{} cannot be opened", config.database))?;
+                .with_context(|| format!("{} cannot be opened", named(config, path)))?;
             store
                 .migrate()
                 .await
-                .context("the schema cannot be brought up to date")?;
-            Ok(Stores::of(Arc::new(store)))
+                .with_context(|| format!("{}: its schema stays as it was", named(config, path)))?;
+            Ok(Stores::of(store, None))
         }
         Database::Postgres(url) => {
             let store = PostgresStore::connect(url, PostgresConfig::default())
                 .await
-                .with_context(|| format!("{} cannot be reached", config.database))?;
-            store
-                .migrate()
-                .await
-                .context("the schema cannot be brought up to date")?;
-            Ok(Stores::of(Arc::new(store)))
+                .with_context(|| {
+                    format!(
+                        "TRANCHE_DATABASE_URL: {} cannot be reached",
+                        config.database
+                    )
+                })?;
+            store.migrate().await.with_context(|| {
+                format!(
+                    "TRANCHE_DATABASE_URL: {}: its schema stays as it was",
+                    config.database
+                )
+            })?;
+            Ok(Stores::of(store.clone(), Some(store)))
         }
     }
 }
 
+/// The setting that says where the SQLite file is, and where that is.
+fn named(config: &Config, file: &Path) -> String {
+    let setting = if file.parent() == Some(config.data_dir.as_path()) {
+        "TRANCHE_DATA_DIR"
+    } else {
+        "TRANCHE_DATABASE_URL"
+    };
+    format!("{setting}: {}", config.database)
+}
+
 impl Stores {
-    fn of<S: Store + Queries + SealedWallets + 'static>(store: Arc<S>) -> Self {
+    fn of<S>(store: S, postgres: Option<PostgresStore>) -> Self
+    where
+        S: Store + Queries + SealedWallets + 'static,
+    {
+        let store = Arc::new(store);
         Self {
+            postgres,
             store: store.clone(),
             queries: store.clone(),
             wallets: store,
         }
+    }
+
+    /// The store itself where it has partitions to be made ahead.
+    pub fn postgres(&self) -> Option<PostgresStore> {
+        self.postgres.clone()
     }
 
     /// Reads.

@@ -12,7 +12,8 @@ pub mod prepare;
 pub mod reconcile;
 mod turns;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use advance::{AdvanceError, Progress};
 pub use prepare::DisburseError;
@@ -21,6 +22,7 @@ pub use reconcile::Reconciler;
 use crate::ports::burner::LedgerBurner;
 use crate::ports::queries::Queries;
 use crate::services::Services;
+use tranche_domain::DisbursementId;
 use turns::Turns;
 
 /// The disbursement protocol.
@@ -30,6 +32,17 @@ pub struct Disbursements {
     queries: Arc<dyn Queries>,
     burner: Arc<dyn LedgerBurner>,
     turns: Turns,
+    unsettled: Unsettled,
+}
+
+/// The disbursements of which it was reported that the books cannot follow the ledger.
+#[derive(Clone, Default)]
+struct Unsettled(Arc<Mutex<HashSet<DisbursementId>>>);
+
+impl Unsettled {
+    fn lock(&self) -> MutexGuard<'_, HashSet<DisbursementId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Disbursements {
@@ -45,6 +58,7 @@ impl Disbursements {
             queries,
             burner,
             turns: Turns::default(),
+            unsettled: Unsettled::default(),
         }
     }
 }

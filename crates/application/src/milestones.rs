@@ -37,6 +37,7 @@ pub struct Milestones {
 }
 
 /// Why a command on a milestone was not carried out. Nothing changed.
+/// Only [`StoreError::OutcomeUnknown`] leaves that open.
 #[derive(Debug, Error)]
 pub enum MilestoneError {
     /// There is no such milestone, or the caller may not see it.

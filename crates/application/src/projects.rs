@@ -47,6 +47,7 @@ pub struct OpenProject {
 }
 
 /// Why a project was not opened. Nothing changed.
+/// Only [`StoreError::OutcomeUnknown`] leaves that open.
 #[derive(Debug, Error)]
 pub enum OpenProjectError {
     /// This ledger opens no wallets: the project must bring its own.

@@ -122,7 +122,7 @@ impl Reading {
                 .is_none_or(|id| caller.sees(ProjectId(id)))
         });
         let known = match of {
-            Timeline::Milestone(id) if events.is_empty() => {
+            Timeline::Milestone(id) if events.is_empty() && page.after.is_none() => {
                 self.milestone(id, caller).await?.is_some()
             }
             _ => true,

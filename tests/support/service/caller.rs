@@ -122,9 +122,8 @@ impl Caller {
         let answer = request.body(body.unwrap_or_default()).send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;
-        with(&self.wire.transcript, |all| {
-            all.push_str(&format!("{call}: {status}\n{headers:?}\n{text}\n\n"));
-        });
+        let shown = format!("{call}: {status}\n{headers:?}\n{text}\n\n");
+        with(&self.wire.transcript, |all| all.push_str(&shown));
         Ok(Answer {
             call,
             status,

@@ -100,7 +100,7 @@ impl Tranche {
             WHERE table_schema = 'public' AND table_type = 'BASE TABLE'";
         let mut dump = String::new();
         for table in self.sql(tables).await.lines() {
-            dump.push_str(&format!("{table}\n"));
+            dump.push_str(table);
             dump.push_str(
                 &self
                     .sql(&format!("SELECT t::text FROM \"{table}\" t"))

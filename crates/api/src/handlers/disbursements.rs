@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tranche_application::disbursement::Progress;
 use tranche_application::ports::queries::{DisbursementFilter, Page, Timeline};
+use tranche_application::ports::store::StoreError;
 use tranche_application::{Call, Caller, Outcome};
 use tranche_domain::{
-    Action, Disbursement, DisbursementId, DisbursementState, MilestoneId, ProjectId,
+    Action, Disbursement, DisbursementId, DisbursementState, Milestone, MilestoneId, ProjectId,
 };
 use utoipa::IntoParams;
 
@@ -21,8 +22,8 @@ use crate::auth::{Authenticated, Permission};
 use crate::bodies::DisburseBody;
 use crate::form::positive_amount;
 use crate::incoming::Incoming;
-use crate::page::{Breadcrumb, Listing, PageQuery, Params, one_more};
-use crate::problem::Problem;
+use crate::page::{Breadcrumb, Listing, PageQuery, Parameters, Params, one_more};
+use crate::problem::{self, Problem};
 use crate::state::App;
 use crate::views::{DisbursementView, MilestoneView, PendingView, SettledView};
 
@@ -31,12 +32,15 @@ const MAX_WAIT: u64 = 60;
 
 /// How long to wait for the ledger.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WaitQuery {
     /// Seconds, 0 to 60; 15 if absent.
     #[param(minimum = 0, maximum = 60)]
     wait: Option<String>,
+}
+
+impl Parameters for WaitQuery {
+    const NAMES: &'static [&'static str] = &["wait"];
 }
 
 impl WaitQuery {
@@ -61,7 +65,9 @@ impl WaitQuery {
 /// Burns for an approved and paid milestone
 ///
 /// The burn, the NAV, the milestone and its evidence move together, exactly once. Answers 200 once
-/// settled, 202 while the ledger decides; the same key asks again without a second burn.
+/// settled, 202 while the ledger decides; the same key asks again without a second burn. Burns of
+/// one wallet go one after another: the call waits up to 45 seconds for its turn, and then up to
+/// `wait` seconds for the ledger.
 #[utoipa::path(post, path = "/v1/milestones/{id}/disburse", tag = "Disbursements",
     params(("id" = uuid::Uuid, Path), WaitQuery,
         ("Idempotency-Key" = String, Header, description = "Required: makes the call safe to repeat")),
@@ -97,9 +103,11 @@ pub async fn disburse(
             (None, None) => return Err(Problem::internal()),
         },
     };
-    match app.disbursements.wait(disbursement, patience).await? {
-        Progress::Ended(disbursement) => ended(&app, &call, &disbursement).await,
-        Progress::Open(disbursement) => pending(&disbursement),
+    // From here on the burn is ordered: no answer may say that nothing was done.
+    match app.disbursements.wait(disbursement, patience).await {
+        Ok(Progress::Ended(disbursement)) => ended(&app, &call, &disbursement).await,
+        Ok(Progress::Open(disbursement)) => pending(&disbursement),
+        Err(error) => Err(problem::ordered(disbursement, &error)),
     }
 }
 
@@ -127,12 +135,9 @@ async fn ended(app: &App, call: &Call, disbursement: &Disbursement) -> Result<Re
                 .with("disbursement", json!(DisbursementView::from(disbursement))),
         );
     }
-    let milestone = app
-        .reading
-        .milestone(disbursement.milestone_id, &call.caller)
-        .await?;
-    let milestone = milestone.ok_or_else(|| Problem::not_found("milestone"))?;
-    let (new_nav, lp_token_price) = books_after(app, &call.caller, disbursement).await?;
+    let (milestone, (new_nav, lp_token_price)) = settled(app, &call.caller, disbursement)
+        .await
+        .map_err(|error| problem::ordered(disbursement.id, &error.into()))?;
     let view = SettledView {
         milestone: MilestoneView::from(&milestone),
         disbursement: disbursement.into(),
@@ -143,12 +148,25 @@ async fn ended(app: &App, call: &Call, disbursement: &Disbursement) -> Result<Re
     answer::keep(app, call.idempotency.as_ref(), StatusCode::OK, &view).await
 }
 
+/// The milestone as it stands, and the books right after this burn.
+async fn settled(
+    app: &App,
+    caller: &Caller,
+    disbursement: &Disbursement,
+) -> Result<(Milestone, (String, Option<String>)), StoreError> {
+    let id = disbursement.milestone_id;
+    let milestone = app.reading.milestone(id, caller).await?;
+    let gone = || StoreError::Inconsistent(format!("milestone {id} is gone"));
+    let books = books_after(app, caller, disbursement).await?;
+    Ok((milestone.ok_or_else(gone)?, books))
+}
+
 /// NAV and price right after this burn, from its evidence: the project may have moved on since.
 async fn books_after(
     app: &App,
     caller: &Caller,
     disbursement: &Disbursement,
-) -> Result<(String, Option<String>), Problem> {
+) -> Result<(String, Option<String>), StoreError> {
     let page = Page {
         after: None,
         limit: 10,
@@ -163,7 +181,9 @@ async fn books_after(
     let event = events.iter().find(|logged| logged.event.action == action);
     let metadata = event.map(|logged| &logged.event.metadata);
     let text = |name| metadata.and_then(|metadata| metadata.get(name)?.as_str().map(str::to_owned));
-    let new_nav = text("new_nav").ok_or_else(Problem::internal)?;
+    let id = disbursement.id;
+    let new_nav = text("new_nav")
+        .ok_or_else(|| StoreError::Inconsistent(format!("disbursement {id} has no evidence")))?;
     Ok((new_nav, text("lp_token_price")))
 }
 
@@ -187,7 +207,6 @@ pub async fn show(
 
 /// Which disbursements to list.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// `prepared`, `submitted`, `needs_operator`, `settled` or `failed`.
@@ -199,6 +218,10 @@ pub struct ListQuery {
     limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+}
+
+impl Parameters for ListQuery {
+    const NAMES: &'static [&'static str] = &["state", "project_id", "limit", "cursor"];
 }
 
 const STATES: [&str; 5] = [

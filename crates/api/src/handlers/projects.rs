@@ -91,8 +91,11 @@ fn wallet(form: &mut Form) -> Option<NewWallet> {
             custody,
         }),
         _ => {
-            let message = "is required, or account_id and custody without it";
-            form.flaw("secret_seed", message.to_owned());
+            // What is there and wrong has been said already.
+            if form.is_flawless() {
+                let message = "is required, or account_id and custody without it";
+                form.flaw("secret_seed", message.to_owned());
+            }
             None
         }
     }

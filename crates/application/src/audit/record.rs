@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use tranche_domain::{AuditEvent, Fact};
 use uuid::Uuid;
@@ -126,10 +126,36 @@ fn value(fact: &Fact) -> Value {
     }
 }
 
-/// The body cannot be written canonically: a number that JSON's own rules cannot hold.
+/// The body cannot be written canonically.
 #[derive(Debug, thiserror::Error)]
-#[error("the event cannot be written canonically: {0}")]
-pub struct CanonicalError(#[from] serde_json::Error);
+pub enum CanonicalError {
+    /// An integer beyond 2⁵³ − 1: canonical JSON would round it, and another one would have the
+    /// same hash. It belongs into a text (RFC 7493).
+    #[error("the event cannot be written canonically: {0} is beyond 2^53 - 1")]
+    Rounded(Number),
+    /// It cannot be written at all.
+    #[error("the event cannot be written canonically: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The largest integer that canonical JSON holds exactly, as does every one below it.
+const LARGEST_EXACT: u64 = (1 << 53) - 1;
+
+/// The first integer in the value that canonical JSON would round.
+fn rounded(value: &Value) -> Option<&Number> {
+    match value {
+        Value::Number(number) => {
+            let integer = number.as_i64().map(i64::unsigned_abs);
+            let integer = integer.or_else(|| number.as_u64());
+            integer
+                .is_some_and(|integer| integer > LARGEST_EXACT)
+                .then_some(number)
+        }
+        Value::Array(items) => items.iter().find_map(rounded),
+        Value::Object(fields) => fields.values().find_map(rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
+    }
+}
 
 impl EventRecord {
     /// The leaf: a small canonical JSON document, kept for ever.
@@ -166,6 +192,9 @@ impl EventRecord {
     /// SHA-256 of the salt and of every field, canonically.
     fn body_hash(&self) -> Result<[u8; 32], CanonicalError> {
         let mut body = serde_json::to_value(self)?;
+        if let Some(number) = rounded(&body) {
+            return Err(CanonicalError::Rounded(number.clone()));
+        }
         if let Value::Object(fields) = &mut body {
             fields.remove("salt");
             let at = self

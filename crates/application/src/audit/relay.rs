@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::store::StoreError;
@@ -16,6 +16,8 @@ use crate::services::Services;
 const BATCH: u32 = 500;
 /// The longest that an event waits when the bell was not heard, as from another process.
 const QUIET: Duration = Duration::from_secs(1);
+/// The longest that one unit of work may take; a peer that died without a word would hold it for ever.
+const LONGEST_STEP: Duration = Duration::from_mins(1);
 /// The longest pause while the log refuses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -48,7 +50,8 @@ impl Relay {
         let mut pause = Duration::ZERO;
         let mut reported = false;
         while !stop.is_cancelled() {
-            match self.run_once().await {
+            let moving = timeout(LONGEST_STEP, self.run_once()).await;
+            match moving.unwrap_or_else(|_| Err(StoreError::timeout())) {
                 Ok(moved) => {
                     (pause, reported) = (Duration::ZERO, false);
                     if moved >= u64::from(BATCH) {

@@ -59,7 +59,10 @@ impl Disbursements {
     /// # Errors
     /// [`AdvanceError`]; nothing is lost, try again.
     pub async fn advance(&self, id: DisbursementId) -> Result<Progress, AdvanceError> {
-        let disbursement = self.read(id).await?;
+        self.advance_from(self.read(id).await?).await
+    }
+
+    async fn advance_from(&self, disbursement: Disbursement) -> Result<Progress, AdvanceError> {
         if !disbursement.state.is_open() {
             return Ok(Progress::Ended(Box::new(disbursement)));
         }
@@ -75,8 +78,11 @@ impl Disbursements {
     /// # Errors
     /// [`AdvanceError`].
     pub async fn push(&self, id: DisbursementId) -> Result<Progress, AdvanceError> {
-        let progress = self.advance(id).await?;
+        let before = self.read(id).await?;
+        let was_sent = before.state == DisbursementState::Submitted;
+        let progress = self.advance_from(before).await?;
         if let Progress::Open(disbursement) = &progress
+            && was_sent
             && disbursement.state == DisbursementState::Submitted
         {
             self.send((**disbursement).clone()).await?;
@@ -175,7 +181,10 @@ impl Disbursements {
         let mut tries = 1;
         loop {
             match self.try_conclude(disbursement, end).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.unsettled.lock().remove(&disbursement.id);
+                    break;
+                }
                 Err(AdvanceError::Store(StoreError::Conflict(
                     Conflict::Retry | Conflict::Stale,
                 ))) if tries < TRIES => tries += 1,
@@ -222,7 +231,12 @@ impl Disbursements {
         Ok(())
     }
 
+    /// Reports that the books cannot follow the ledger: once for each disbursement, however often
+    /// it is tried again.
     fn report_end(&self, disbursement: &Disbursement, end: &End, error: &AdvanceError) {
+        if !self.unsettled.lock().insert(disbursement.id) {
+            return;
+        }
         let operation = end.action().as_str();
         let context = json!({ "disbursement_id": disbursement.id.0 });
         match error {

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a disbursement was not prepared. Nothing changed and nothing will burn.
+/// Only [`StoreError::OutcomeUnknown`] leaves that open.
 #[derive(Debug, Error)]
 pub enum DisburseError {
     /// There is no such milestone, or the caller may not see it.

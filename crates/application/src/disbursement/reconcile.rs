@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use tranche_domain::DisbursementId;
@@ -16,6 +16,9 @@ use crate::ports::store::StoreError;
 
 /// How long a disbursement is left alone after a look at it.
 const LEASE: Duration = Duration::from_secs(1);
+/// The longest that one look may take. A peer that died without a word would hold it for ever; to
+/// break off is safe, because every step may be taken again.
+const LONGEST_STEP: Duration = Duration::from_mins(1);
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -55,13 +58,17 @@ impl Reconciler {
             if !seen.insert(id) {
                 break;
             }
-            match self.disbursements.push(id).await {
-                Ok(Progress::Ended(_)) => round.ended += 1,
-                Ok(Progress::Open(_)) => round.open += 1,
-                Err(AdvanceError::NotFound) => {}
-                Err(error) => {
+            match timeout(LONGEST_STEP, self.disbursements.push(id)).await {
+                Ok(Ok(Progress::Ended(_))) => round.ended += 1,
+                Ok(Ok(Progress::Open(_))) => round.open += 1,
+                Ok(Err(AdvanceError::NotFound)) => {}
+                Ok(Err(error)) => {
                     round.errors += 1;
                     warn!(disbursement = %id, %error, "left for the next round");
+                }
+                Err(_) => {
+                    round.errors += 1;
+                    warn!(disbursement = %id, "took too long; left for the next round");
                 }
             }
         }
@@ -84,9 +91,12 @@ impl Reconciler {
     async fn lease(&self) -> Result<Option<DisbursementId>, StoreError> {
         let services = &self.disbursements.services;
         let now = services.clock.now();
-        let mut work = services.store.begin().await?;
-        let leased = work.disbursements().lease_next(now, now + LEASE).await?;
-        work.commit().await?;
-        Ok(leased)
+        let leased = timeout(LONGEST_STEP, async {
+            let mut work = services.store.begin().await?;
+            let leased = work.disbursements().lease_next(now, now + LEASE).await?;
+            work.commit().await?;
+            Ok(leased)
+        });
+        leased.await.unwrap_or_else(|_| Err(StoreError::timeout()))
     }
 }

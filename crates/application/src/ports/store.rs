@@ -32,6 +32,13 @@ pub enum StoreError {
     Inconsistent(String),
 }
 
+impl StoreError {
+    /// It did not answer in time.
+    pub(crate) fn timeout() -> Self {
+        Self::Unavailable("no answer in time".into())
+    }
+}
+
 /// The adapter's own error, kept for the log.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 

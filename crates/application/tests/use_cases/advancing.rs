@@ -2,7 +2,7 @@
 //! nothing, and is made again only with the same bytes.
 
 use tranche_application::disbursement::{AdvanceError, Progress};
-use tranche_application::ports::burner::{LedgerError, SubmitHint};
+use tranche_application::ports::burner::SubmitHint;
 use tranche_application::ports::store::Conflict;
 use tranche_domain::disbursement::Verdict;
 use tranche_domain::disbursement::verdict::Wait;
@@ -18,8 +18,8 @@ fn in_flight() -> Scene {
     Scene::at(MilestoneStatus::Disbursing)
 }
 
-fn hint() -> Result<SubmitHint, LedgerError> {
-    Ok(SubmitHint("PENDING".to_owned()))
+fn hint() -> SubmitHint {
+    SubmitHint("PENDING".to_owned())
 }
 
 fn noted() -> [Step; 2] {
@@ -48,7 +48,7 @@ async fn a_prepared_burn_is_noted_as_sent_and_committed_before_it_is_sent() {
     let mut stage = Stage::new();
     stage.read(Ok(Some(scene.disbursement())));
     stage.work(noted());
-    stage.submit(hint());
+    stage.submit(Ok(hint()));
     stage.verdict(Ok(WAIT));
     stage.read(Ok(Some(scene.sent())));
     let disbursements = stage.disbursements();
@@ -181,7 +181,7 @@ async fn pushing_sends_the_same_bytes_again_while_nothing_is_decided() {
     stage.verdict(Ok(WAIT));
     stage.read(Ok(Some(scene.sent())));
     stage.work(noted());
-    stage.submit(hint());
+    stage.submit(Ok(hint()));
     let disbursements = stage.disbursements();
     open(disbursements.push(DISBURSEMENT).await);
     let seen = stage.seen.lock().unwrap();

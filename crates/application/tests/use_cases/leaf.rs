@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tranche_application::audit::record::{EventRecord, RecordedActor};
+use tranche_application::audit::record::{CanonicalError, EventRecord, RecordedActor};
 use uuid::Uuid;
 
 use super::scene::time;
@@ -113,8 +113,11 @@ fn the_leaf_holds_no_personal_data() {
     }
 }
 
-/// A change of one field, for every field.
-fn changes() -> Vec<(&'static str, fn(&mut EventRecord))> {
+/// A change of one field, by the field's name.
+type Change = (&'static str, fn(&mut EventRecord));
+
+/// A change of every field.
+fn changes() -> Vec<Change> {
     // A field that is added here must be added below.
     let EventRecord {
         id: _,
@@ -198,12 +201,19 @@ fn an_event_read_back_has_the_same_leaf() {
 
 // S8
 #[test]
-fn numbers_are_bound_to_the_last_digit() {
-    let with = |number: i64| {
+fn a_number_is_bound_to_the_last_digit_or_refused() {
+    const EXACT: i64 = (1 << 53) - 1;
+    let with = |number: Value| {
         let mut event = record();
-        event.details = json!({ "number": number });
+        event.details = json!({ "list": [{ "number": number }] });
         event.leaf_hash(recorded_at())
     };
-    let (one, two) = (with(9_007_199_254_740_992), with(9_007_199_254_740_993));
-    assert_ne!(one.unwrap(), two.unwrap());
+    let exact = [EXACT, EXACT - 1, -EXACT, 1 - EXACT].map(|number| with(json!(number)).unwrap());
+    for (index, hash) in exact.iter().enumerate() {
+        assert!(!exact[..index].contains(hash));
+    }
+    for rounded in [json!(EXACT + 1), json!(-EXACT - 1), json!(u64::MAX)] {
+        let error = with(rounded.clone()).unwrap_err();
+        assert!(matches!(error, CanonicalError::Rounded(_)), "{rounded}");
+    }
 }

@@ -147,6 +147,22 @@ async fn a_burn_whose_commit_fails_is_not_sent() {
 
 // M8, M11
 #[tokio::test]
+async fn a_burn_whose_commit_may_have_happened_is_not_signed_again() {
+    let (mut stage, scene) = payable();
+    stage.sign(41);
+    let lost = StoreError::OutcomeUnknown("the connection broke".into());
+    let end = [Step::Commit(Err(lost))];
+    stage.work(recorded(&scene, Ok(())).into_iter().chain(end));
+    let outcome = prepare(&mut stage, "treasurer").await;
+    assert!(matches!(
+        outcome,
+        Err(DisburseError::Store(StoreError::OutcomeUnknown(_)))
+    ));
+    assert!(stage.incidents()[0].critical);
+}
+
+// M8, M11
+#[tokio::test]
 async fn a_unit_of_work_that_cannot_begin_stops_the_burn() {
     let (mut stage, _) = payable();
     stage.sign(41);

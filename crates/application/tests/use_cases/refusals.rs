@@ -86,6 +86,21 @@ async fn a_commit_that_fails_is_an_error_and_reported() {
 
 // M6, M11
 #[tokio::test]
+async fn a_commit_whose_outcome_is_unknown_is_not_tried_again_and_reported() {
+    let mut stage = Stage::new();
+    let lost = StoreError::OutcomeUnknown("the connection broke".into());
+    stage.work([submitted(), Step::Record(Ok(())), Step::Commit(Err(lost))]);
+    let milestones = stage.milestones();
+    let outcome = milestones.approve(MILESTONE, &call("checker")).await;
+    assert!(matches!(
+        outcome,
+        Err(MilestoneError::Store(StoreError::OutcomeUnknown(_)))
+    ));
+    assert!(stage.incidents()[0].critical);
+}
+
+// M6, M11
+#[tokio::test]
 async fn a_unit_of_work_that_cannot_begin_is_an_error_and_reported() {
     let mut stage = Stage::new();
     stage.begin_refused(refused());

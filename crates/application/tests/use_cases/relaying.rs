@@ -91,7 +91,7 @@ async fn it_waits_longer_and_longer_while_the_log_refuses_and_tells_once() {
         stage.begin_refused(refused());
         moves(&mut stage, down());
     }
-    let begun = run_for(&mut stage, 16_400).await;
+    let begun = run_for(&mut stage, 16_200).await;
     let pauses = [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300];
     assert_eq!(begun, pauses, "100 ms doubled, 5 s at most");
     let incidents = stage.incidents();

@@ -74,10 +74,7 @@ async fn it_ends_with_patience_though_the_ledger_hangs() {
     stage.read(Ok(Some(sent().sent())));
     stage.read(Ok(Some(sent().sent())));
     let services = stage.services();
-    let (inner, by) = (
-        std::mem::take(&mut stage.burner),
-        Duration::from_secs(3_600),
-    );
+    let (inner, by) = (std::mem::take(&mut stage.burner), Duration::from_hours(1));
     let queries = Arc::new(std::mem::take(&mut stage.queries));
     let disbursements = Disbursements::new(services, queries, Arc::new(SlowLedger { inner, by }));
     let start = Instant::now();
