@@ -174,7 +174,7 @@ impl Breadcrumb {
 
 impl<T> Listing<T> {
     /// A page of rows of which one more than `page.limit` was fetched, to know whether it goes on.
-    pub fn new<R, K: Key>(
+    pub fn new<R, K: Key + Copy>(
         mut rows: Vec<R>,
         page: Page<K>,
         here: &axum::http::Uri,

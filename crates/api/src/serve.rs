@@ -136,7 +136,7 @@ async fn make_partitions(store: PostgresStore, stop: CancellationToken) {
     }
 }
 
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// SIGTERM and Ctrl-C. Made before anybody is told that the service answers.
 pub struct Signals {
