@@ -9,7 +9,6 @@ use tranche_tests::support::service::{MASTER_KEY, StoreKind, Tranche, eventually
 use crate::scene::Scene;
 
 on_both_stores! {
-    demo: the_demo_agrees_with_itself_on_sqlite, the_demo_agrees_with_itself_on_postgres;
     keys: keys_are_issued_listed_and_revoked_on_sqlite,
         keys_are_issued_listed_and_revoked_on_postgres;
     migrate: migrating_twice_is_migrating_once_on_sqlite,
@@ -40,8 +39,18 @@ fn settings(store: StoreKind) -> (Vec<(&'static str, String)>, Option<Database>)
     (settings, Some(database))
 }
 
+#[test]
+fn the_demo_agrees_with_itself_on_sqlite() {
+    demo(StoreKind::Sqlite);
+}
+
+#[test]
+fn the_demo_agrees_with_itself_on_postgres() {
+    demo(StoreKind::Postgres);
+}
+
 // M1 to M9: the walk of the demo ends with books that agree, twice on the same data.
-async fn demo(store: StoreKind) {
+fn demo(store: StoreKind) {
     let folder = tempfile::tempdir().expect("a folder");
     let (settings, _database) = settings(store);
     for _ in 0..2 {

@@ -305,9 +305,9 @@ async fn listing(store: StoreKind) {
     let first = list("?limit=2").await;
     assert_eq!(rows(&first), all[..2]);
     let cursor = text(&first["page"], "next_cursor");
-    let last = list(&format!("?limit=2&cursor={cursor}")).await;
-    assert_eq!(rows(&last), all[2..]);
-    assert_eq!(last["page"], json!({ "next_cursor": null, "limit": 2 }));
+    let second = list(&format!("?limit=2&cursor={cursor}")).await;
+    assert_eq!(rows(&second), all[2..]);
+    assert_eq!(second["page"], json!({ "next_cursor": null, "limit": 2 }));
     let bad = scene.admin.get("/v1/disbursements?state=burned").await;
     assert_eq!(bad.refused_fields(), ["state"]);
     let bad = scene.admin.get("/v1/disbursements?project_id=mine").await;

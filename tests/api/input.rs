@@ -97,9 +97,10 @@ impl Table {
     async fn check(&self, caller: &Caller, patch: bool) {
         let send = async |body: &Value| {
             let caller = caller.keyed("table");
-            let answer = match patch {
-                true => caller.patch(&self.path, body).await,
-                false => caller.post(&self.path, body).await,
+            let answer = if patch {
+                caller.patch(&self.path, body).await
+            } else {
+                caller.post(&self.path, body).await
             };
             answer.refused_fields()
         };
@@ -116,15 +117,10 @@ impl Table {
             }
         }
         for field in &self.required {
-            for absent in [true, false] {
-                let mut body = self.good.clone();
-                match absent {
-                    true => drop(
-                        body.as_object_mut()
-                            .and_then(|fields| fields.remove(*field)),
-                    ),
-                    false => body[*field] = Value::Null,
-                }
+            let (mut absent, mut null) = (self.good.clone(), self.good.clone());
+            absent.as_object_mut().expect("a body").remove(*field);
+            null[*field] = Value::Null;
+            for body in [absent, null] {
                 assert_eq!(send(&body).await, [*field], "{}: no {field}", self.path);
             }
         }
@@ -150,33 +146,37 @@ async fn fields(store: StoreKind) {
     let draft = scene.draft(&project, 1, "10").await;
     let submitted = scene.submitted(&project, 2, "10").await;
     let paid = scene.paid(&project, 3, "10").await;
-    let numbers = [
-        json!(0),
-        json!(-1),
-        json!(1.5),
-        json!("1"),
-        json!(1_000_001),
-        json!(99_999_999_999_i64),
-        json!(1e300),
-        json!(true),
-        json!([]),
-    ];
-    let dates = [
-        json!(""),
-        json!("today"),
-        json!(20_260_115),
-        json!("2026-13-01"),
-        json!("2026-01-15T00:00:00Z"),
-    ];
-    let before = [
-        scene.milestone(&draft).await,
-        scene.milestone(&submitted).await,
-        scene.milestone(&paid).await,
-    ];
+    let all = async || {
+        [
+            scene.milestone(&draft).await,
+            scene.milestone(&submitted).await,
+            scene.milestone(&paid).await,
+        ]
+    };
+    let before = all().await;
+    projects(&scene).await;
+    drafts(&scene, &project, &draft).await;
+    decisions(&scene, &submitted, &paid).await;
+    for (caller, milestone, command) in [
+        (&scene.manager, &draft, "submit"),
+        (&scene.approver, &submitted, "approve"),
+        (&scene.manager, &draft, "revise"),
+    ] {
+        let forced = json!({ "force": true });
+        let answer = caller.post(&at(milestone, command), &forced).await;
+        assert_eq!(answer.refused_fields(), ["force"], "{command}");
+    }
+    assert_eq!(all().await, before);
+    let projects = rows(&scene.admin.get("/v1/projects").await.json(200));
+    assert_eq!(projects.len(), 1);
+    assert_eq!(projects[0]["total_milestones"], 3);
+    assert_eq!(scene.tranche.ledger().burns().await, []);
+}
 
+async fn projects(scene: &Scene) {
     let flags = vec![json!("yes"), json!(1), json!("true"), json!([])];
     let policies = vec![json!("any"), json!(""), json!(1), json!(true)];
-    Table {
+    let table = Table {
         path: "/v1/projects".to_owned(),
         good: json!({ "name": "Good", "nav": "10", "lp_tokens_outstanding": "10" }),
         required: vec!["name", "nav", "lp_tokens_outstanding"],
@@ -188,10 +188,24 @@ async fn fields(store: StoreKind) {
             ("burn_policy", policies),
             ("wallet", vec![json!("S"), json!(1), json!([])]),
         ],
-    }
-    .check(&scene.admin, false)
-    .await;
-    let mut milestone = Table {
+    };
+    table.check(&scene.admin, false).await;
+}
+
+async fn drafts(scene: &Scene, project: &str, draft: &str) {
+    let bad = json!([
+        0,
+        -1,
+        1.5,
+        "1",
+        1_000_001,
+        99_999_999_999_i64,
+        1e300,
+        true,
+        []
+    ]);
+    let numbers = bad.as_array().cloned().unwrap_or_default();
+    let mut table = Table {
         path: format!("/v1/projects/{project}/milestones"),
         good: json!({ "number": 9, "title": "Good", "target_amount": "10" }),
         required: vec!["number", "title", "target_amount"],
@@ -199,75 +213,55 @@ async fn fields(store: StoreKind) {
             ("title", bad_texts(200)),
             ("description", bad_texts(5000)),
             ("target_amount", not_positive()),
-            ("number", numbers.into()),
+            ("number", numbers),
         ],
     };
-    milestone.check(&scene.manager, false).await;
-    milestone.path = format!("/v1/milestones/{draft}");
-    milestone.good = json!({});
-    milestone.required.clear();
-    milestone.bad.pop();
-    milestone.check(&scene.manager, true).await;
-    let fixed = scene
-        .manager
-        .patch(
-            &milestone.path,
-            &json!({ "number": 2, "status": "approved" }),
-        )
-        .await;
-    assert_eq!(fixed.refused_fields(), ["number", "status"]);
-    Table {
-        path: at(&submitted, "reject"),
+    table.check(&scene.manager, false).await;
+    table.path = format!("/v1/milestones/{draft}");
+    table.good = json!({});
+    table.required.clear();
+    table.bad.pop();
+    table.check(&scene.manager, true).await;
+    let fixed = json!({ "number": 2, "status": "approved" });
+    let answer = scene.manager.patch(&table.path, &fixed).await;
+    assert_eq!(answer.refused_fields(), ["number", "status"]);
+}
+
+async fn decisions(scene: &Scene, submitted: &str, paid: &str) {
+    let reject = Table {
+        path: at(submitted, "reject"),
         good: json!({ "reason": "No." }),
         required: vec!["reason"],
         bad: vec![("reason", bad_texts(2000))],
-    }
-    .check(&scene.approver, false)
-    .await;
-    Table {
-        path: at(&paid, "bank-transfer"),
+    };
+    reject.check(&scene.approver, false).await;
+    let bad = json!([
+        "",
+        "today",
+        20_260_115,
+        "2026-13-01",
+        "2026-01-15T00:00:00Z"
+    ]);
+    let dates = bad.as_array().cloned().unwrap_or_default();
+    let transfer = Table {
+        path: at(paid, "bank-transfer"),
         good: json!({ "reference": "NIP-9", "amount": "10", "date": "2026-01-15" }),
         required: vec!["reference", "amount", "date"],
         bad: vec![
             ("reference", bad_texts(140)),
             ("amount", not_positive()),
-            ("date", dates.into()),
+            ("date", dates),
             ("notes", bad_texts(2000)),
         ],
-    }
-    .check(&scene.treasurer, false)
-    .await;
-    Table {
-        path: at(&paid, "disburse"),
+    };
+    transfer.check(&scene.treasurer, false).await;
+    let disburse = Table {
+        path: at(paid, "disburse"),
         good: json!({}),
         required: vec![],
         bad: vec![("amount", not_positive())],
-    }
-    .check(&scene.treasurer, false)
-    .await;
-    for (caller, milestone, command) in [
-        (&scene.manager, &draft, "submit"),
-        (&scene.approver, &submitted, "approve"),
-        (&scene.manager, &draft, "revise"),
-    ] {
-        let answer = caller
-            .post(&at(milestone, command), &json!({ "force": true }))
-            .await;
-        assert_eq!(answer.refused_fields(), ["force"], "{command}");
-    }
-
-    let after = [
-        scene.milestone(&draft).await,
-        scene.milestone(&submitted).await,
-        scene.milestone(&paid).await,
-    ];
-    assert_eq!(after, before);
-    assert_eq!(
-        rows(&scene.admin.get("/v1/projects").await.json(200)).len(),
-        1
-    );
-    assert_eq!(scene.project_view(&project).await["total_milestones"], 3);
-    assert_eq!(scene.tranche.ledger().burns().await, []);
+    };
+    disburse.check(&scene.treasurer, false).await;
 }
 
 // API contract: a wallet is a seed, or an account with its custodian; a bad seed is not told back.

@@ -54,7 +54,7 @@ pub enum Conflict {
     /// The bank reference is used in its project.
     #[error("the bank transfer reference is used")]
     TransferReference,
-    /// The account and sequence number are bound to another open burn.
+    /// The account and sequence number are, or were, another burn's.
     #[error("the sequence number is bound to another burn")]
     LedgerSlot,
     /// The wallet belongs to another project.
