@@ -10,7 +10,7 @@ const SOURCES: [&str; 8] = ["css", "html", "js", "mjs", "py", "rs", "sh", "sql"]
 const SKIPPED: [&str; 4] = ["__pycache__", "node_modules", "target", "vendor"];
 const STORES: [&str; 2] = ["adapters-postgres", "adapters-sqlite"];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -27,7 +27,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Every source file below `folder`, hidden folders left out.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in entries(folder) {
         let name = name_of(&path);

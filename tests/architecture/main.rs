@@ -2,6 +2,8 @@
 //! must not become. Every rule is also tried on a house that breaks it.
 
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod house;
