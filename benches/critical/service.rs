@@ -30,7 +30,7 @@ use crate::plan::Act;
 pub const APPROVER: &str = "usr_000001";
 
 /// No cell takes so long, however busy the machine is.
-const TOO_LONG: Duration = Duration::from_secs(60);
+const TOO_LONG: Duration = Duration::from_mins(1);
 
 /// The commands that are measured, and the connections below them.
 #[derive(Clone)]
