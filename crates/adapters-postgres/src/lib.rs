@@ -58,6 +58,11 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when the URL is malformed or nobody answers in time.
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, StoreError> {
         let given: PgConnectOptions = url.parse().map_err(failed)?;
+        // One connection first: a pool that waits for one does not say what is in its way.
+        let first = PgConnection::connect_with(&given);
+        let first = tokio::time::timeout(config.acquire_timeout, first).await;
+        let first = first.map_err(|_| unavailable("no answer in time"))?;
+        first.map_err(failed)?.close().await.map_err(failed)?;
         let pool = config
             .pool()
             .connect_with(config.for_requests(given.clone()))

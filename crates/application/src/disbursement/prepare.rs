@@ -14,6 +14,7 @@ use tranche_domain::{
 use super::Disbursements;
 use crate::audit::record::{CanonicalError, EventRecord};
 use crate::call::{Call, Outcome};
+use crate::idempotency::Answered;
 use crate::ports::burner::LedgerError;
 use crate::ports::store::{Conflict, StoreError};
 use crate::services::{Claimed, bind, claim, may_retry};
@@ -76,11 +77,39 @@ impl Disbursements {
         amount: Option<Amount>,
         call: &Call,
     ) -> Result<Outcome<DisbursementId>, DisburseError> {
-        let outcome = self.prepare_in_turn(milestone, amount, call).await;
+        let outcome = self.prepare_once(milestone, amount, call).await;
         if let Err(error) = &outcome {
             self.report(milestone, call, error);
         }
         outcome
+    }
+
+    /// Prepares, unless the same call was carried out before, or by another while this one waited.
+    async fn prepare_once(
+        &self,
+        milestone: MilestoneId,
+        amount: Option<Amount>,
+        call: &Call,
+    ) -> Result<Outcome<DisbursementId>, DisburseError> {
+        if let Some(answered) = self.asked_before(call).await? {
+            return Ok(Outcome::AlreadyApplied(answered));
+        }
+        let outcome = self.prepare_in_turn(milestone, amount, call).await;
+        if let Err(DisburseError::Refused(_)) = &outcome
+            && let Some(answered) = self.asked_before(call).await?
+        {
+            return Ok(Outcome::AlreadyApplied(answered));
+        }
+        outcome
+    }
+
+    async fn asked_before(&self, call: &Call) -> Result<Option<Answered>, DisburseError> {
+        let key = call.idempotency.as_ref();
+        match self.services.asked_before(key).await? {
+            Claimed::Ours => Ok(None),
+            Claimed::Before(answered) => Ok(Some(answered)),
+            Claimed::Misused => Err(DisburseError::KeyMisused),
+        }
     }
 
     /// Tries until the wallet's next sequence number is free and the rules were checked on the
@@ -92,12 +121,6 @@ impl Disbursements {
         amount: Option<Amount>,
         call: &Call,
     ) -> Result<Outcome<DisbursementId>, DisburseError> {
-        let key = call.idempotency.as_ref();
-        match self.services.asked_before(key).await? {
-            Claimed::Ours => {}
-            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
-            Claimed::Misused => return Err(DisburseError::KeyMisused),
-        }
         let deadline = Instant::now() + PATIENCE;
         // What waiting cannot mend is refused at once.
         let plan = self.plan(milestone, amount, call).await?;
