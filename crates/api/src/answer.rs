@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tranche_application::idempotency::{Answered, IdempotencyKey};
 
+use uuid::Uuid;
+
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -58,13 +60,27 @@ pub async fn keep(
     Ok(raw(status, body))
 }
 
-/// The first answer to a repeated call, if it was kept.
-pub fn again(answered: &Answered) -> Option<Response> {
-    let (status, body) = answered.answer.as_ref()?;
-    let mut response = raw(StatusCode::from_u16(*status).ok()?, body.clone());
-    response.headers_mut().insert(
-        HeaderName::from_static("idempotency-replayed"),
-        HeaderValue::from_static("true"),
-    );
-    Some(response)
+/// What a repeated call is answered with.
+pub enum Replay {
+    /// The first answer, as it was given.
+    Answer(Response),
+    /// What it made, to be shown as it stands: the first answer was never kept.
+    Made(Uuid),
+}
+
+/// The answer to a call that was carried out before.
+pub fn replay(answered: &Answered) -> Result<Replay, Problem> {
+    if let Some((status, body)) = &answered.answer {
+        let status = StatusCode::from_u16(*status).map_err(|_| Problem::internal())?;
+        let mut response = raw(status, body.clone());
+        response.headers_mut().insert(
+            HeaderName::from_static("idempotency-replayed"),
+            HeaderValue::from_static("true"),
+        );
+        return Ok(Replay::Answer(response));
+    }
+    answered
+        .made
+        .map(Replay::Made)
+        .ok_or_else(Problem::internal)
 }

@@ -17,7 +17,7 @@ use tranche_domain::{
 use utoipa::IntoParams;
 
 use super::Id;
-use crate::answer;
+use crate::answer::{self, Replay};
 use crate::auth::{Authenticated, Permission};
 use crate::bodies::DisburseBody;
 use crate::form::positive_amount;
@@ -97,10 +97,9 @@ pub async fn disburse(
         .await?
     {
         Outcome::Done(disbursement) => disbursement,
-        Outcome::AlreadyApplied(answered) => match (answer::again(&answered), answered.made) {
-            (Some(response), _) => return Ok(response),
-            (None, Some(id)) => DisbursementId(id),
-            (None, None) => return Err(Problem::internal()),
+        Outcome::AlreadyApplied(answered) => match answer::replay(&answered)? {
+            Replay::Answer(response) => return Ok(response),
+            Replay::Made(id) => DisbursementId(id),
         },
     };
     // From here on the burn is ordered: no answer may say that nothing was done.

@@ -10,7 +10,7 @@ use tranche_domain::text::{Description, Notes, Reason, Title, TransferReference}
 use tranche_domain::{Milestone, MilestoneId, ProjectId};
 
 use super::Id;
-use crate::answer;
+use crate::answer::{self, Replay};
 use crate::auth::{Authenticated, Permission};
 use crate::bodies::{
     BankTransferBody, CreateMilestoneBody, EditMilestoneBody, EmptyBody, RejectBody,
@@ -271,14 +271,13 @@ async fn respond(
             let view = MilestoneView::from(&milestone);
             answer::keep(app, call.idempotency.as_ref(), status, &view).await
         }
-        Outcome::AlreadyApplied(answered) => match (answer::again(&answered), answered.made) {
-            (Some(response), _) => Ok(response),
-            (None, Some(id)) => {
+        Outcome::AlreadyApplied(answered) => match answer::replay(&answered)? {
+            Replay::Answer(response) => Ok(response),
+            Replay::Made(id) => {
                 let milestone = app.reading.milestone(MilestoneId(id), &call.caller).await?;
                 let milestone = milestone.ok_or_else(|| Problem::not_found("milestone"))?;
                 answer::json(status, &MilestoneView::from(&milestone))
             }
-            (None, None) => Err(Problem::internal()),
         },
     }
 }

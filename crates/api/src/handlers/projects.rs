@@ -10,7 +10,7 @@ use tranche_domain::text::ProjectName;
 use tranche_domain::{BurnPolicy, Policy, ProjectId};
 
 use super::Id;
-use crate::answer;
+use crate::answer::{self, Replay};
 use crate::auth::{Authenticated, Permission};
 use crate::bodies::OpenProjectBody;
 use crate::form::{Form, amount, flag, positive_amount, text};
@@ -35,14 +35,13 @@ pub async fn open(State(app): State<App>, incoming: Incoming) -> Result<Response
             let view = ProjectView::from(&project);
             answer::keep(&app, call.idempotency.as_ref(), StatusCode::CREATED, &view).await
         }
-        Outcome::AlreadyApplied(answered) => match (answer::again(&answered), answered.made) {
-            (Some(response), _) => Ok(response),
-            (None, Some(id)) => {
+        Outcome::AlreadyApplied(answered) => match answer::replay(&answered)? {
+            Replay::Answer(response) => Ok(response),
+            Replay::Made(id) => {
                 let project = app.reading.project(ProjectId(id), &call.caller).await?;
                 let project = project.ok_or_else(|| Problem::not_found("project"))?;
                 answer::json(StatusCode::CREATED, &ProjectView::from(&project))
             }
-            (None, None) => Err(Problem::internal()),
         },
     }
 }
