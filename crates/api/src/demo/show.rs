@@ -22,7 +22,7 @@ pub fn title(config: &Config, ledger: Option<&str>) {
 pub fn step(number: u8, what: &str, detail: &str, began: Instant) {
     let took = began.elapsed().as_millis();
     say(&format!(
-        "  {number}  {what:<32}  {detail:<34}  {took:>6} ms"
+        "  {number}  {what:<31}  {detail:<38}  {took:>5} ms"
     ));
 }
 
@@ -83,7 +83,7 @@ pub fn farewell(base: &str, key: &str) {
         "  try it   {base}/docs   (every call, to read and to try)"
     ));
     say(&format!("  a key    {key}"));
-    say("           every duty but the checks still hold: you cannot approve what you submit\n");
+    say("           it may do every duty; the checks hold: you cannot approve what you submit\n");
     say(&format!(
         "  curl -H 'Authorization: Bearer {key}' {base}/v1/projects\n"
     ));
