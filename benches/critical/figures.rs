@@ -15,18 +15,33 @@ pub struct Cell {
     p99: u64,
 }
 
+/// A transaction: when it ended, by any clock that does not stop, and how long it took.
+pub type Done = (u64, u64);
+
 impl Cell {
-    pub fn new(rate: u64, mut latencies: Vec<u64>) -> Self {
-        latencies.sort_unstable();
+    /// From what each client did, in its order.
+    ///
+    /// What counts lies between the moment when every client has made a fifth of its share and the
+    /// moment when the first of them is through. Before, new connections fill their caches and
+    /// prepare their statements; afterwards, not all clients are at work.
+    pub fn of(clients: &[Vec<Done>]) -> Option<Self> {
+        let warm = |share: &Vec<Done>| share.get(share.len() / 5).map(|done| done.0);
+        let through = |share: &Vec<Done>| share.last().map(|done| done.0);
+        let from = clients.iter().map(warm).max()??;
+        let to = clients.iter().map(through).min()??;
+        let counts = |done: &&Done| from < done.0 && done.0 <= to;
+        let mut latencies: Vec<_> = clients.iter().flatten().filter(counts).collect();
+        latencies.sort_unstable_by_key(|done| done.1);
         let at = |hundredths: usize| {
             let index = latencies.len() * hundredths / 100;
-            latencies.get(index).copied().unwrap_or_default()
+            latencies.get(index).map(|done| done.1)
         };
-        Self {
-            rate,
-            p50: at(50),
-            p99: at(99),
-        }
+        let transactions = u64::try_from(latencies.len()).ok()?;
+        Some(Self {
+            rate: (transactions * 1_000_000).checked_div(to.checked_sub(from)?)?,
+            p50: at(50)?,
+            p99: at(99)?,
+        })
     }
 }
 

@@ -45,12 +45,12 @@ impl Plan {
     /// How many transactions each client makes in a cell: about a second's worth on two cores.
     pub fn each(&self, act: Act, clients: u32) -> u32 {
         let together = match (act, clients) {
-            (Act::Approve, 0..=1) => 1_500,
-            (Act::Approve, 2..=7) => 4_800,
-            (Act::Approve, _) => 6_400,
+            (Act::Approve, 0..=1) => 2_000,
+            (Act::Approve, 2..=7) => 6_000,
+            (Act::Approve, _) => 9_600,
             (Act::Settle, 0..=1) => 800,
-            (Act::Settle, 2..=7) => 2_000,
-            (Act::Settle, _) => 2_400,
+            (Act::Settle, 2..=7) => 2_400,
+            (Act::Settle, _) => 3_200,
             (Act::SettleHot, 0..=1) => 600,
             (Act::SettleHot, _) => 1_120,
         };

@@ -1,6 +1,7 @@
 //! What the database itself can do: the transactions as pgbench runs them, with no program around
 //! them and with a smaller schema.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::figures::Cell;
+use crate::figures::{Cell, Done};
 use crate::server::{Server, USER};
 
 const DATABASE: &str = "reference";
@@ -137,23 +138,26 @@ impl Reference {
             output.status.success(),
             "pgbench failed: {said}{complained}"
         );
-        let rate = rate(&said).with_context(|| format!("pgbench named no rate: {said}"))?;
-        let mut latencies = Vec::new();
+        let mut clients: BTreeMap<u32, Vec<Done>> = BTreeMap::new();
         for log in std::fs::read_dir(logs.path())? {
             let log = std::fs::read_to_string(log?.path())?;
-            latencies.extend(log.lines().filter_map(latency));
+            for line in log.lines() {
+                let (client, done) = logged(line).with_context(|| line.to_owned())?;
+                clients.entry(client).or_default().push(done);
+            }
         }
-        Ok(Cell::new(rate, latencies))
+        let clients: Vec<_> = clients.into_values().collect();
+        Cell::of(&clients).context("the cell is too small")
     }
 }
 
-/// Whole transactions a second, connecting left out.
-fn rate(said: &str) -> Option<u64> {
-    let line = said.lines().find_map(|line| line.strip_prefix("tps = "))?;
-    line.split('.').next()?.parse().ok()
-}
-
-/// A line of the log: client, transaction, microseconds, …
-fn latency(line: &str) -> Option<u64> {
-    line.split(' ').nth(2)?.parse().ok()
+/// A line of the log: client, transaction, microseconds it took, script, and the time of its end in
+/// seconds and microseconds.
+fn logged(line: &str) -> Option<(u32, Done)> {
+    let mut fields = line.split(' ');
+    let client = fields.next()?.parse().ok()?;
+    let took = fields.nth(1)?.parse().ok()?;
+    let seconds: u64 = fields.nth(1)?.parse().ok()?;
+    let micros: u64 = fields.next()?.parse().ok()?;
+    Some((client, (seconds * 1_000_000 + micros, took)))
 }

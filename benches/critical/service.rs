@@ -23,7 +23,7 @@ use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Verdict};
 use tranche_domain::{Actor, DisbursementId, DisbursementState, MilestoneId, Origin, Role};
 use uuid::Uuid;
 
-use crate::figures::Cell;
+use crate::figures::{Cell, Done};
 use crate::plan::Act;
 
 /// Who approves.
@@ -74,32 +74,30 @@ impl Service {
         let started = Instant::now();
         let clients = work.iter().map(|share| {
             let (service, share) = (self.clone(), share.clone());
-            tokio::spawn(async move { service.client(act, &share).await })
+            tokio::spawn(async move { service.client(act, &share, started).await })
         });
-        let done = timeout(TOO_LONG, try_join_all(clients)).await;
-        let elapsed = started.elapsed();
-        let shares: Vec<_> = done.context("the service hangs")??;
-        let mut latencies = Vec::new();
-        for share in shares {
-            latencies.extend(share?);
-        }
-        let transactions = u128::try_from(latencies.len())?;
-        let rate = transactions * 1_000_000 / elapsed.as_micros().max(1);
-        Ok(Cell::new(u64::try_from(rate)?, latencies))
+        let clients = timeout(TOO_LONG, try_join_all(clients)).await;
+        let clients = clients.context("the service hangs")??;
+        let clients: Vec<_> = clients.into_iter().collect::<Result<_>>()?;
+        Cell::of(&clients).context("the cell is too small")
     }
 
-    async fn client(&self, act: Act, share: &[Uuid]) -> Result<Vec<u64>> {
+    async fn client(&self, act: Act, share: &[Uuid], started: Instant) -> Result<Vec<Done>> {
         let call = call();
-        let mut latencies = Vec::with_capacity(share.len());
+        let mut all = Vec::with_capacity(share.len());
         for &id in share {
             let begun = Instant::now();
             match act {
                 Act::Approve => self.approve(id, &call).await?,
                 Act::Settle | Act::SettleHot => self.settle(id).await?,
             }
-            latencies.push(u64::try_from(begun.elapsed().as_micros())?);
+            let (ended, took) = (started.elapsed(), begun.elapsed());
+            all.push((
+                u64::try_from(ended.as_micros())?,
+                u64::try_from(took.as_micros())?,
+            ));
         }
-        Ok(latencies)
+        Ok(all)
     }
 
     async fn approve(&self, id: Uuid, call: &Call) -> Result<()> {

@@ -2,6 +2,10 @@
 --
 -- Money is BIGINT stroops (10^-7 units), which is all that the ledger itself can hold. Every CHECK
 -- repeats a rule of the domain, so that a row written past the application is refused here too.
+--
+-- PostgreSQL reads a CHECK's expression anew for every statement that writes to its table. For the
+-- long ones that takes longer than the writing, so those are functions, compiled once for each
+-- connection, and the CHECK is a call.
 
 CREATE TABLE projects (
     id                    uuid        PRIMARY KEY,
@@ -73,38 +77,50 @@ CREATE TABLE milestones (
     CONSTRAINT milestones_number_positive CHECK (number >= 1),
     CONSTRAINT milestones_target CHECK (target_amount >= 0),
     CONSTRAINT milestones_amounts CHECK (transfer_amount >= 0 AND burned >= 0),
-    CONSTRAINT milestones_version CHECK (version >= 1),
-    CONSTRAINT milestones_state CHECK (CASE status
-        WHEN 'draft' THEN num_nonnulls(
-                submitted_by, submitted_at, rejected_by, rejected_at, rejection_reason,
-                approved_by, approved_at, transfer_reference, transfer_amount, transfer_date,
-                transfer_notes, disbursement_id, disbursed_by, disbursed_at, burned, burn_id) = 0
-        WHEN 'submitted' THEN num_nulls(submitted_by, submitted_at) = 0
-            AND num_nonnulls(rejected_by, rejected_at, rejection_reason,
-                approved_by, approved_at, transfer_reference, transfer_amount, transfer_date,
-                transfer_notes, disbursement_id, disbursed_by, disbursed_at, burned, burn_id) = 0
-        WHEN 'rejected' THEN num_nulls(
-                submitted_by, submitted_at, rejected_by, rejected_at, rejection_reason) = 0
-            AND num_nonnulls(
-                approved_by, approved_at, transfer_reference, transfer_amount, transfer_date,
-                transfer_notes, disbursement_id, disbursed_by, disbursed_at, burned, burn_id) = 0
-        WHEN 'approved' THEN num_nulls(submitted_by, submitted_at, approved_by, approved_at) = 0
-            AND CASE WHEN transfer_reference IS NULL
-                THEN num_nonnulls(transfer_amount, transfer_date, transfer_notes) = 0
-                ELSE num_nulls(transfer_amount, transfer_date) = 0 END
-            AND num_nonnulls(rejected_by, rejected_at, rejection_reason,
-                disbursement_id, disbursed_by, disbursed_at, burned, burn_id) = 0
-        WHEN 'disbursing' THEN num_nulls(submitted_by, submitted_at, approved_by, approved_at,
-                transfer_reference, transfer_amount, transfer_date, disbursement_id) = 0
-            AND num_nonnulls(rejected_by, rejected_at, rejection_reason,
-                disbursed_by, disbursed_at, burned, burn_id) = 0
-        WHEN 'disbursed' THEN num_nulls(submitted_by, submitted_at, approved_by, approved_at,
-                transfer_reference, transfer_amount, transfer_date,
-                disbursed_by, disbursed_at, burned, burn_id) = 0
-            AND num_nonnulls(rejected_by, rejected_at, rejection_reason, disbursement_id) = 0
-        ELSE false
-    END)
+    CONSTRAINT milestones_version CHECK (version >= 1)
 ) WITH (fillfactor = 80);
+
+-- Which columns a status fills, and which it leaves empty.
+CREATE FUNCTION milestones_state(m milestones) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE m.status
+        WHEN 'draft' THEN num_nonnulls(m.submitted_by, m.submitted_at,
+                m.rejected_by, m.rejected_at, m.rejection_reason, m.approved_by, m.approved_at,
+                m.transfer_reference, m.transfer_amount, m.transfer_date, m.transfer_notes,
+                m.disbursement_id, m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+        WHEN 'submitted' THEN num_nulls(m.submitted_by, m.submitted_at) = 0
+            AND num_nonnulls(
+                m.rejected_by, m.rejected_at, m.rejection_reason, m.approved_by, m.approved_at,
+                m.transfer_reference, m.transfer_amount, m.transfer_date, m.transfer_notes,
+                m.disbursement_id, m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+        WHEN 'rejected' THEN num_nulls(m.submitted_by, m.submitted_at,
+                m.rejected_by, m.rejected_at, m.rejection_reason) = 0
+            AND num_nonnulls(m.approved_by, m.approved_at,
+                m.transfer_reference, m.transfer_amount, m.transfer_date, m.transfer_notes,
+                m.disbursement_id, m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+        WHEN 'approved' THEN num_nulls(
+                m.submitted_by, m.submitted_at, m.approved_by, m.approved_at) = 0
+            AND CASE WHEN m.transfer_reference IS NULL
+                THEN num_nonnulls(m.transfer_amount, m.transfer_date, m.transfer_notes) = 0
+                ELSE num_nulls(m.transfer_amount, m.transfer_date) = 0 END
+            AND num_nonnulls(m.rejected_by, m.rejected_at, m.rejection_reason,
+                m.disbursement_id, m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+        WHEN 'disbursing' THEN num_nulls(
+                m.submitted_by, m.submitted_at, m.approved_by, m.approved_at,
+                m.transfer_reference, m.transfer_amount, m.transfer_date, m.disbursement_id) = 0
+            AND num_nonnulls(m.rejected_by, m.rejected_at, m.rejection_reason,
+                m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+        WHEN 'disbursed' THEN num_nulls(
+                m.submitted_by, m.submitted_at, m.approved_by, m.approved_at,
+                m.transfer_reference, m.transfer_amount, m.transfer_date,
+                m.disbursed_by, m.disbursed_at, m.burned, m.burn_id) = 0
+            AND num_nonnulls(
+                m.rejected_by, m.rejected_at, m.rejection_reason, m.disbursement_id) = 0
+        ELSE false
+    END;
+END
+$$;
+ALTER TABLE milestones ADD CONSTRAINT milestones_state CHECK (milestones_state(milestones));
 
 CREATE UNIQUE INDEX milestones_transfer_reference ON milestones (project_id, transfer_reference)
     WHERE transfer_reference IS NOT NULL;
@@ -198,19 +214,28 @@ CREATE TABLE disbursements (
     CONSTRAINT disbursements_ledgers CHECK (
         signed_at_ledger BETWEEN 0 AND 4294967295 AND settled_ledger BETWEEN 0 AND 4294967295),
     CONSTRAINT disbursements_attempts CHECK (attempts >= 0),
-    CONSTRAINT disbursements_version CHECK (version >= 1),
-    CONSTRAINT disbursements_state CHECK (CASE
-        WHEN state IN ('prepared', 'submitted') THEN num_nonnulls(operator_reason,
-                settled_at, settled_ledger, failed_at, failure_code, failure_detail) = 0
-        WHEN state = 'needs_operator' THEN operator_reason IS NOT NULL AND num_nonnulls(
-                settled_at, settled_ledger, failed_at, failure_code, failure_detail) = 0
-        WHEN state = 'settled' THEN num_nulls(settled_at, settled_ledger) = 0
-            AND num_nonnulls(operator_reason, failed_at, failure_code, failure_detail) = 0
-        WHEN state = 'failed' THEN num_nulls(failed_at, failure_code, failure_detail) = 0
-            AND num_nonnulls(operator_reason, settled_at, settled_ledger) = 0
-        ELSE false
-    END)
+    CONSTRAINT disbursements_version CHECK (version >= 1)
 ) WITH (fillfactor = 80);
+
+-- Which columns a state fills, and which it leaves empty.
+CREATE FUNCTION disbursements_state(d disbursements) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE
+        WHEN d.state IN ('prepared', 'submitted') THEN num_nonnulls(d.operator_reason,
+                d.settled_at, d.settled_ledger, d.failed_at, d.failure_code, d.failure_detail) = 0
+        WHEN d.state = 'needs_operator' THEN d.operator_reason IS NOT NULL AND num_nonnulls(
+                d.settled_at, d.settled_ledger, d.failed_at, d.failure_code, d.failure_detail) = 0
+        WHEN d.state = 'settled' THEN num_nulls(d.settled_at, d.settled_ledger) = 0
+            AND num_nonnulls(d.operator_reason, d.failed_at, d.failure_code, d.failure_detail) = 0
+        WHEN d.state = 'failed' THEN num_nulls(d.failed_at, d.failure_code, d.failure_detail) = 0
+            AND num_nonnulls(d.operator_reason, d.settled_at, d.settled_ledger) = 0
+        ELSE false
+    END;
+END
+$$;
+ALTER TABLE disbursements
+    ADD CONSTRAINT disbursements_state CHECK (disbursements_state(disbursements));
 
 -- A slot stays taken when its burn is settled, and when it failed by using its sequence number: the
 -- ledger will never take that number again, so a node that offers it lags, and the answer is to plan
