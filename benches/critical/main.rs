@@ -44,7 +44,7 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// How many transactions a cell has, in hundredths of the usual number.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 60)]
     percent: u32,
     /// How many clients work at once.
     #[arg(long, value_delimiter = ',', default_value = "1,4,16")]
