@@ -3,9 +3,8 @@
 -- Money is BIGINT stroops (10^-7 units), which is all that the ledger itself can hold. Every CHECK
 -- repeats a rule of the domain, so that a row written past the application is refused here too.
 --
--- PostgreSQL reads a CHECK's expression anew for every statement that writes to its table. For the
--- long ones that takes longer than the writing, so those are functions, compiled once for each
--- connection, and the CHECK is a call.
+-- PostgreSQL reads a CHECK's expression anew for every statement that writes to its table. The long
+-- ones are therefore functions, compiled once for each connection, and the CHECK is a call.
 
 CREATE TABLE projects (
     id                    uuid        PRIMARY KEY,
