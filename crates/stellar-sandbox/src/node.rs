@@ -4,7 +4,11 @@
 //! disk without the lock, installed under the lock. Nothing can be read before it is on disk, and
 //! a write that fails leaves everything as it was: the queue keeps its transactions and the next
 //! tick tries again. Ledgers close on a timer, and at once when somebody waits for a grant.
+//!
+//! A test may hold the timer, and skip time: ledgers then close that much later than the machine's
+//! clock says. Both are forgotten at a restart, but close times never go back.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +82,10 @@ pub(crate) struct Node {
     pub(crate) faults: Faults,
     pub(crate) stopping: CancellationToken,
     url: String,
+    /// Seconds the ledger is ahead of the machine's clock.
+    skipped: AtomicU64,
+    /// Whether the timer closes no ledgers.
+    held: AtomicBool,
     core: Mutex<Core>,
     closing: tokio::sync::Mutex<()>,
     asked: Notify,
@@ -121,6 +129,8 @@ impl Node {
             faults: Faults::default(),
             stopping: CancellationToken::new(),
             url: parts.url,
+            skipped: AtomicU64::new(0),
+            held: AtomicBool::new(false),
             core: Mutex::new(Core {
                 chain: parts.chain,
                 queue: Queue::new(parts.operations_per_ledger),
@@ -151,16 +161,32 @@ impl Node {
                 _ = ticks.tick() => {}
                 () = self.asked.notified() => {}
             }
-            if let Err(error) = self.close_ledger().await {
+            if let Err(error) = self.close_on_time().await {
                 tracing::error!(%error, "the ledger did not close");
             }
         }
     }
 
+    /// Closes a ledger, unless the timer is held and nobody waits for a grant.
+    async fn close_on_time(&self) -> Result<(), SandboxError> {
+        let closing = self.closing.lock().await;
+        if self.held.load(Ordering::SeqCst) && self.lock().requests.is_empty() {
+            return Ok(());
+        }
+        self.close(&closing).await.map(drop)
+    }
+
     /// Closes one ledger and returns its number.
     pub(crate) async fn close_ledger(&self) -> Result<u32, SandboxError> {
-        let _one_at_a_time = self.closing.lock().await;
-        let prepared = self.lock().prepare(&self.network, self.clock.now())?;
+        let closing = self.closing.lock().await;
+        self.close(&closing).await
+    }
+
+    async fn close(
+        &self,
+        _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>,
+    ) -> Result<u32, SandboxError> {
+        let prepared = self.lock().prepare(&self.network, self.now())?;
         let closing = &prepared.closing;
         if !closing.is_empty() {
             self.store.write(closing, prepared.leased_through).await?;
@@ -188,6 +214,35 @@ impl Node {
         self.store.lease(&tip, tip.ledger).await
     }
 
+    /// Whole seconds since 1970 as the ledger counts them.
+    pub(crate) fn now(&self) -> u64 {
+        let skipped = self.skipped.load(Ordering::SeqCst);
+        self.clock.now().saturating_add(skipped)
+    }
+
+    /// Makes the next ledger close so many seconds after the last one, or later.
+    pub(crate) fn skip(&self, seconds: u64) {
+        let last = self.lock().chain.tip().close_time;
+        let skipped = last
+            .max(self.now())
+            .saturating_add(seconds)
+            .saturating_sub(self.clock.now());
+        self.skipped.store(skipped, Ordering::SeqCst);
+        self.asked.notify_one();
+    }
+
+    /// Holds the timer or lets it go; when this returns, no ledger is being closed by it.
+    pub(crate) async fn hold(&self, held: bool) {
+        let _not_while_one_closes = self.closing.lock().await;
+        self.held.store(held, Ordering::SeqCst);
+        self.asked.notify_one();
+    }
+
+    /// Whether the timer is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
     /// Hands the request to the next ledger, which closes at once. A node that is stopping drops it.
     pub(crate) fn ask(&self, request: Request) {
         let mut core = self.lock();
@@ -199,7 +254,7 @@ impl Node {
 
     /// Offers a transaction to the queue.
     pub(crate) fn submit(&self, frame: Arc<Frame>) -> Result<Answer, stellar_xdr::Error> {
-        let now = self.clock.now();
+        let now = self.now();
         let mut core = self.lock();
         let core = &mut *core;
         let tip = core.chain.tip();
@@ -212,12 +267,15 @@ impl Node {
             .operations
             .iter()
             .any(|operation| matches!(operation.body, OperationBody::Payment(_)));
-        Ok(match core.queue.admit(frame, &working, offset)? {
+        let pressure = self.faults.take_fee_pressure();
+        Ok(match core.queue.admit(frame, &working, offset, pressure)? {
             Admission::Duplicate => Answer::Duplicate,
             Admission::TryAgainLater => Answer::TryAgainLater,
             Admission::Refused(result) => Answer::Error(result),
             Admission::Pending => {
-                if pays && self.faults.take_fail_included() {
+                if pays && self.faults.take(Fault::Evict) {
+                    core.queue.evict(&source);
+                } else if pays && self.faults.take(Fault::FailIncluded) {
                     core.queue.doom(&source);
                 }
                 Answer::Pending

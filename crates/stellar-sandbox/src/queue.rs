@@ -6,7 +6,8 @@
 //! [`BAN_LEDGERS`] ledgers, in which sending it again says only "try again later".
 //!
 //! Checks, in this order: banned; the same transaction queued; a later sequence number queued;
-//! another transaction queued that this one may not replace; no room; the ledger's own rules.
+//! another transaction queued that this one may not replace; the fee asked for; no room; the
+//! ledger's own rules.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -76,12 +77,14 @@ impl Queue {
         }
     }
 
-    /// Takes the transaction in, or says why not.
+    /// Takes the transaction in, or says why not. `pressure` is what a queue as good as full asks
+    /// of every operation.
     pub(crate) fn admit(
         &mut self,
         frame: Arc<Frame>,
         working: &Working<'_>,
         close_time_offset: u64,
+        pressure: Option<i64>,
     ) -> Result<Admission, Error> {
         if self.is_banned(&frame.hash) {
             return Ok(Admission::TryAgainLater);
@@ -92,7 +95,11 @@ impl Queue {
         {
             return Ok(answer);
         }
-        let evicted = match self.room_for(&frame, &source) {
+        let room = match too_low(&frame, pressure) {
+            Some(needed) => Err(needed),
+            None => self.room_for(&frame, &source),
+        };
+        let evicted = match room {
             Ok(evicted) => evicted,
             Err(needed) => {
                 self.ban(frame.hash);
@@ -107,10 +114,8 @@ impl Queue {
         if let Err(refusal) = validity::check(&frame, working, moment, spoken_for) {
             return refuse(&frame, refusal);
         }
-        if let Some(account) = evicted
-            && let Some(queued) = self.waiting.remove(&account)
-        {
-            self.ban(queued.frame.hash);
+        if let Some(account) = evicted {
+            self.evict(&account);
         }
         self.arrivals = self.arrivals.saturating_add(1);
         let queued = Queued {
@@ -129,6 +134,13 @@ impl Queue {
     pub(crate) fn doom(&mut self, source: &AccountId) {
         if let Some(queued) = self.waiting.get_mut(source) {
             queued.doomed = true;
+        }
+    }
+
+    /// Drops a queued transaction and bans it.
+    pub(crate) fn evict(&mut self, source: &AccountId) {
+        if let Some(queued) = self.waiting.remove(source) {
+            self.ban(queued.frame.hash);
         }
     }
 
@@ -260,6 +272,12 @@ impl Queue {
             .saturating_add(1)
             .saturating_mul(frame.fee_operations()))
     }
+}
+
+/// The fee that would do, if the bid is below what is asked of every operation.
+fn too_low(frame: &Frame, pressure: Option<i64>) -> Option<i64> {
+    let needed = pressure?.saturating_mul(frame.fee_operations());
+    (frame.fee_bid() < needed).then_some(needed)
 }
 
 /// What a transaction queued for the same account makes of this one; nothing when it gives way.

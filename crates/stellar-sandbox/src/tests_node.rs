@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::chain::{Chain, LAG_LEDGERS};
 use crate::clock::hand::HandClock;
 use crate::error::SandboxError;
-use crate::faults::Fault;
+use crate::faults::{Fault, Setting};
 use crate::ledger::grant::Grant;
 use crate::ledger::testing::{GENESIS_TIME, account, burn, draft, network};
 use crate::node::{Answer, Node, Parts, Request};
@@ -309,7 +309,7 @@ async fn lag_answers_from_some_ledgers_ago() {
 #[tokio::test]
 async fn fail_included_dooms_the_next_payment() {
     let rig = Rig::new(1000).await;
-    rig.node.faults.set(Fault::FailIncluded, 1);
+    rig.node.faults.set(Fault::FailIncluded, Setting::calls(1));
     let doomed = rig.burn_by(1, 100);
     let sequence = rig.sequence(1, None).expect("an account");
     rig.submit(&doomed);
@@ -322,6 +322,55 @@ async fn fail_included_dooms_the_next_payment() {
     assert!(!doomed.expect("read").expect("included").succeeded);
     assert!(fine.expect("read").expect("included").succeeded);
     assert_eq!(rig.sequence(1, None), Some(sequence + 1));
+}
+
+#[tokio::test]
+async fn fee_pressure_names_the_fee_that_would_do_and_bans_what_bids_less() {
+    let rig = Rig::new(1000).await;
+    let pressure = |calls| Setting {
+        calls,
+        method: None,
+        fee: 500,
+    };
+    rig.node.faults.set(Fault::FeePressure, pressure(2));
+    let low = rig.burn_by(1, 499);
+    match rig.submit(&low) {
+        Answer::Error(refused) => {
+            assert_eq!(refused.result, Code::TxInsufficientFee);
+            assert_eq!(refused.fee_charged, 500);
+        }
+        other => panic!("not refused but {other:?}"),
+    }
+    assert!(matches!(rig.submit(&rig.burn_by(1, 500)), Answer::Pending));
+    assert!(rig.node.faults.in_force().is_empty(), "both were counted");
+    assert!(matches!(rig.submit(&low), Answer::TryAgainLater), "banned");
+}
+
+#[tokio::test]
+async fn an_evicted_payment_is_pending_then_banned_and_never_included() {
+    let rig = Rig::new(1000).await;
+    rig.node.faults.set(Fault::Evict, Setting::calls(1));
+    let burn = rig.burn_by(1, 100);
+    assert!(matches!(rig.submit(&burn), Answer::Pending));
+    let ledger = rig.close().await;
+    let row = rig.node.store.transaction(&burn.hash, ledger).await;
+    assert!(row.expect("read").is_none());
+    assert!(matches!(rig.submit(&burn), Answer::TryAgainLater));
+    for _ in 0..10 {
+        rig.close().await;
+    }
+    assert!(matches!(rig.submit(&burn), Answer::Pending), "free again");
+}
+
+#[tokio::test]
+async fn time_is_skipped_for_the_next_ledger_and_all_after() {
+    let rig = Rig::new(1000).await;
+    let before = rig.node.view(None).latest_close_time;
+    rig.node.skip(300);
+    rig.node.close_ledger().await.expect("a ledger closes");
+    assert_eq!(rig.node.view(None).latest_close_time, before + 300);
+    rig.close().await;
+    assert_eq!(rig.node.view(None).latest_close_time, before + 301);
 }
 
 #[tokio::test]

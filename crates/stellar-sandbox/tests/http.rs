@@ -214,6 +214,58 @@ async fn faults_reach_the_client() {
 }
 
 #[tokio::test]
+async fn a_held_timer_closes_nothing_but_a_grant_does() {
+    let (sandbox, _folder) = sandbox().await;
+    let turn = async |body: Value| {
+        let answer = post(&sandbox, "/sandbox/clock", body.to_string()).await;
+        answer.expect("an answer")
+    };
+    let latest = async || {
+        let health = call(&sandbox, "getHealth", json!({})).await;
+        health.expect("an answer")["result"]["latestLedger"].as_u64()
+    };
+    let (status, held) = turn(json!({ "held": true })).await;
+    assert_eq!((status, &held["held"]), (200, &json!(true)));
+    let before = latest().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(latest().await, before);
+    let grant = json!({ "account": ACCOUNT }).to_string();
+    let granted = post(&sandbox, "/sandbox/fund", grant).await;
+    assert_eq!(granted.expect("an answer").0, 200);
+    assert_eq!(latest().await, before.map(|ledger| ledger + 1));
+    turn(json!({ "held": false, "skip_seconds": 5 })).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(latest().await > before.map(|ledger| ledger + 1));
+    assert_eq!(turn(json!({ "hold": true })).await.0, 422);
+}
+
+#[tokio::test]
+async fn a_fault_may_be_of_one_method_and_says_how_often_it_is_left() {
+    let (sandbox, _folder) = sandbox().await;
+    let body = json!({ "fault": "error_500", "calls": 2, "method": "getNetwork" }).to_string();
+    post(&sandbox, "/sandbox/faults", body)
+        .await
+        .expect("an answer");
+    let health = call(&sandbox, "getHealth", json!({})).await;
+    assert_eq!(
+        health.expect("an answer")["result"]["status"],
+        json!("healthy")
+    );
+    drop(call(&sandbox, "getNetwork", json!({})).await);
+    let url = format!("{}/sandbox/faults", sandbox.url());
+    let left = client().get(url).send().await.expect("an answer");
+    let left: Value = left.json().await.expect("JSON");
+    assert_eq!(left, json!({ "in_force": { "error_500": 1 } }));
+    for body in [
+        json!({ "fault": "fee_pressure" }),
+        json!({ "fault": "lag", "fee": 5 }),
+    ] {
+        let answer = post(&sandbox, "/sandbox/faults", body.to_string()).await;
+        assert_eq!(answer.expect("an answer").0, 422, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_ends_hanging_calls_and_keeps_the_ledger() {
     let (sandbox, folder) = sandbox().await;
     fault(&sandbox, "hang", 1).await;

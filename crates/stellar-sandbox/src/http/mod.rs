@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `POST /` | Stellar clients, JSON-RPC |
 //! | `GET`, `POST /friendbot?addr=G…` | as on test networks |
-//! | `POST /sandbox/fund`, `POST /sandbox/faults`, `GET /sandbox/asset` | tests and the program around |
+//! | `POST /sandbox/fund`, `GET /sandbox/asset` | tests and the program around |
+//! | `GET`, `POST /sandbox/faults`, `POST /sandbox/clock` | tests |
 
 mod connection;
 mod friendbot;
@@ -43,7 +44,11 @@ fn routes(node: Arc<Node>) -> Router {
         .route("/", post(json_rpc))
         .route("/friendbot", get(friendbot::fund).post(friendbot::fund))
         .route("/sandbox/fund", post(sandbox::fund))
-        .route("/sandbox/faults", post(sandbox::faults))
+        .route(
+            "/sandbox/faults",
+            get(sandbox::faults).post(sandbox::set_fault),
+        )
+        .route("/sandbox/clock", post(sandbox::clock))
         .route("/sandbox/asset", get(sandbox::asset))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(node)

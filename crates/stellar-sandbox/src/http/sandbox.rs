@@ -1,4 +1,5 @@
-//! What only a sandbox offers: money without signatures, and misbehaviour on request.
+//! What only a sandbox offers: money without signatures, misbehaviour on request, and a clock that
+//! tests turn.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::json;
-use crate::faults::Fault;
+use crate::faults::{Fault, Setting};
 use crate::ledger::grant::Grant;
 use crate::node::{Node, Request};
 use crate::xdr;
@@ -100,18 +101,30 @@ fn grant(fund: &Fund) -> Result<Grant, String> {
 struct SetFault {
     fault: String,
     calls: Option<u32>,
+    method: Option<String>,
+    fee: Option<i64>,
 }
 
-/// `{fault, calls?}`: the next `calls` calls (1 if absent) misbehave. Answers what is in force.
-pub(super) async fn faults(State(node): State<Arc<Node>>, body: Bytes) -> Response {
+/// `{fault, calls?, method?, fee?}`: the next `calls` calls (1 if absent) misbehave, of `method`
+/// alone if it is given; `fee` comes with `fee_pressure`. Answers what is in force.
+pub(super) async fn set_fault(State(node): State<Arc<Node>>, body: Bytes) -> Response {
     let wanted: SetFault = match read(&body) {
         Ok(wanted) => wanted,
         Err(why) => return unprocessable(&why),
     };
+    let fault = wanted.fault.parse::<Fault>();
+    if wanted.fee.is_some() != (fault == Ok(Fault::FeePressure)) {
+        return unprocessable("fee comes with fee_pressure, in stroops an operation");
+    }
     if wanted.fault == "clear" {
         node.faults.clear();
-    } else if let Ok(fault) = wanted.fault.parse::<Fault>() {
-        node.faults.set(fault, wanted.calls.unwrap_or(1));
+    } else if let Ok(fault) = fault {
+        let setting = Setting {
+            calls: wanted.calls.unwrap_or(1),
+            method: wanted.method,
+            fee: wanted.fee.unwrap_or(0),
+        };
+        node.faults.set(fault, setting);
     } else {
         let known = Fault::ALL.map(Fault::name).join(", ");
         return unprocessable(&format!(
@@ -119,9 +132,40 @@ pub(super) async fn faults(State(node): State<Arc<Node>>, body: Bytes) -> Respon
             wanted.fault
         ));
     }
+    faults(State(node)).await
+}
+
+/// What is in force, with the calls that are left.
+pub(super) async fn faults(State(node): State<Arc<Node>>) -> Response {
     json(
         StatusCode::OK,
         &json!({ "in_force": node.faults.in_force() }),
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Turn {
+    held: Option<bool>,
+    skip_seconds: Option<u32>,
+}
+
+/// `{held?, skip_seconds?}`: while held, the timer closes no ledgers (a grant still does); the next
+/// ledger closes at least `skip_seconds` after the last. Answers where the clock is.
+pub(super) async fn clock(State(node): State<Arc<Node>>, body: Bytes) -> Response {
+    let turn: Turn = match read(&body) {
+        Ok(turn) => turn,
+        Err(why) => return unprocessable(&why),
+    };
+    if let Some(seconds) = turn.skip_seconds {
+        node.skip(seconds.into());
+    }
+    if let Some(held) = turn.held {
+        node.hold(held).await;
+    }
+    json(
+        StatusCode::OK,
+        &json!({ "now": node.now(), "held": node.is_held() }),
     )
 }
 

@@ -24,7 +24,7 @@ pub(super) fn network(node: &Node) -> Value {
 
 pub(super) fn health(node: &Node, fault: Option<Fault>) -> Outcome {
     let view = node.view(fault);
-    let latency = node.clock.now().saturating_sub(view.latest_close_time);
+    let latency = node.now().saturating_sub(view.latest_close_time);
     // A sandbox may close ledgers more rarely than a real network does.
     let limit = UNHEALTHY_AFTER.max(node.interval.as_secs().saturating_mul(3));
     if latency > limit {

@@ -37,7 +37,11 @@ pub(super) fn send(node: &Node, params: &Send, fault: Option<Fault>) -> Outcome 
     let answer = if fault == Some(Fault::TryAgainLater) {
         Answer::TryAgainLater
     } else {
-        node.submit(Arc::new(frame))?
+        let frame = Arc::new(frame);
+        if fault == Some(Fault::Repeat) {
+            node.submit(Arc::clone(&frame))?;
+        }
+        node.submit(frame)?
     };
     let view = node.view(fault);
     let mut result = Map::new();
