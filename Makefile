@@ -1,6 +1,6 @@
 # Everything here is a short command or a script in scripts/; read those for the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-critical clean
+.PHONY: help setup run test lint crash bench-critical clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: ## Format, lints, banned crates, stray words
 	else \
 		echo "cargo-deny is not installed: its licence and source checks were left out"; \
 	fi
+
+crash: ## Kill the service at every step of a burn; ROUNDS=1000 kills at random (STORE=, SEED=)
+	bash scripts/crash.sh
 
 bench-critical: ## Measure the critical path: disburse, settle, audit
 	bash scripts/bench-critical.sh

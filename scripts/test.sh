@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 
 if [ $# = 0 ]; then
     set -- --workspace
-    # Suites start the binary: have it before they do.
+    # Suites start the binary: have it before they do, and the one with failpoints beside it.
     cargo build --locked --workspace
+    bash scripts/failpoints.sh
     cargo test --locked --workspace --doc --quiet
 fi
 

@@ -1,5 +1,6 @@
-//! What several suites share: the rules every store keeps ([`contract`]), and throwaway servers to
-//! keep them on ([`support`]).
+//! What several suites share: the rules every store keeps ([`contract`]), the rules every ledger
+//! adapter keeps ([`ledger_contract`]), and throwaway servers to keep them on ([`support`]).
 
 pub mod contract;
+pub mod ledger_contract;
 pub mod support;

@@ -27,11 +27,12 @@ FROM (
 ) shuffled;
 
 INSERT INTO projects (id, name, nav, nav_reserved, lp_tokens_outstanding, total_milestones,
-    completed_milestones, wallet_account_id, maker_checker, burn_policy, created_at, version)
+    completed_milestones, wallet_account_id, maker_checker, burn_policy, created_at, version,
+    opening_nav)
 SELECT pg_temp.seed_id('project', number), 'Project ' || number, 1000000000000000,
        coalesce(sum(amount) FILTER (WHERE kind <> 'approve'), 0), 500000000000000, count(kind), 0,
        'G' || upper(substr(md5('w' || number) || md5('x' || number), 1, 55)), true,
-       'exact_transfer', '2026-01-01', 1
+       'exact_transfer', '2026-01-01', 1, 1000000000000000
 FROM generate_series(1, 5001) number LEFT JOIN seed ON seed.project = number
 GROUP BY number;
 
@@ -56,7 +57,7 @@ SELECT seed.disbursement_id, m.project_id, m.id, seed.amount, p.wallet_account_i
        'Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0',
        'ce463c942d4305c9', seed.at, md5('b' || n) || md5('c' || n),
        decode(repeat(md5('e' || n), 20), 'hex'), decode(md5('m' || n) || md5('n' || n), 'hex'),
-       'the bench', p.wallet_account_id, n, seed.at + interval '3 min', 1000000, 'submitted', 1, 2
+       'the bench', 'C' || n, n, seed.at + interval '3 min', 1000000, 'submitted', 1, 2
 FROM seed
 JOIN milestones m ON m.id = seed.milestone_id
 JOIN projects p ON p.id = m.project_id

@@ -11,15 +11,15 @@ use futures::future::try_join_all;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
-use tranche_application::disbursement::{Disbursements, Progress};
+use tranche_application::disbursement::{Disbursements, Progress, Reads};
 use tranche_application::milestones::Milestones;
-use tranche_application::ports::burner::{LedgerBurner, LedgerError, SubmitHint};
+use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
 use tranche_application::ports::clock::Clock;
 use tranche_application::ports::entropy::Entropy;
 use tranche_application::ports::monitor::{Incident, Monitor};
 use tranche_application::ports::store::Store;
 use tranche_application::{Call, Caller, Outcome, Services};
-use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Verdict};
+use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Replacement, Verdict};
 use tranche_domain::{Actor, DisbursementId, DisbursementState, MilestoneId, Origin, Role};
 use uuid::Uuid;
 
@@ -58,9 +58,14 @@ impl Service {
             monitor: Arc::new(Machine),
             outbox: Arc::new(Notify::new()),
         };
+        let reads = Reads {
+            queries: shared.clone(),
+            channels: shared.clone(),
+            books: shared.clone(),
+        };
         Ok(Self {
             milestones: Milestones::new(services.clone(), shared.clone()),
-            disbursements: Disbursements::new(services, shared, Arc::new(Burned)),
+            disbursements: Disbursements::new(services, reads, Arc::new(Burned)),
             store,
         })
     }
@@ -192,6 +197,10 @@ struct Burned;
 
 #[async_trait]
 impl LedgerBurner for Burned {
+    fn network(&self) -> &'static str {
+        "benchmark"
+    }
+
     async fn prepare(&self, _: &BurnOrder) -> Result<PreparedBurn, LedgerError> {
         Err(LedgerError::Misconfigured(
             "nothing is prepared here".to_owned(),
@@ -204,8 +213,17 @@ impl LedgerBurner for Burned {
         ))
     }
 
+    async fn outbid(&self, _: &PreparedBurn, _: u64) -> Result<Option<Replacement>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn burns_since(&self, _: Option<u32>, _: &[String]) -> Result<BurnsSeen, LedgerError> {
+        Ok(BurnsSeen::default())
+    }
+
     async fn verdict(&self, burn: &PreparedBurn) -> Result<Verdict, LedgerError> {
         Ok(Verdict::Burned {
+            burn: burn.id.clone(),
             ledger: burn.signed_at_ledger + 1,
         })
     }

@@ -107,7 +107,7 @@ pub async fn no_money_moves_without_its_event(subject: &dyn StoreUnderTest) {
     let project = world.project(1_000).await.id;
     let first = world.payable(project, 1, 100).await.id;
     let second = world.payable(project, 2, 100).await.id;
-    let open = world.prepare(first, 1).await;
+    let open = world.prepare_beside(first).await;
     let before = census(subject).await;
     let books = world.queries.project(project).await.expect("it is read");
     subject.break_audit_log().await;

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tranche_application::ports::store::Conflict;
+use tranche_application::ports::store::{BackOff, Conflict};
 use tranche_domain::{Disbursement, DisbursementId};
 
 use super::StoreUnderTest;
 use super::scene::World;
 use super::tools::{conflicts, ended};
 
+const BACK_OFF: BackOff = BackOff {
+    least: Duration::from_secs(2),
+    most: Duration::from_mins(1),
+};
+
 async fn lease(world: &World, now: DateTime<Utc>) -> Option<DisbursementId> {
-    let until = now + TimeDelta::seconds(2);
     let mut work = world.begin().await;
-    let leased = work.disbursements().lease_next(now, until).await;
+    let leased = work.disbursements().lease_next(now, BACK_OFF).await;
     work.commit().await.expect("it is committed");
     leased.expect("it answers")
 }
@@ -23,7 +27,7 @@ async fn in_flight(world: &World, count: i32) -> Vec<Disbursement> {
     let mut open = Vec::new();
     for number in 1..=count {
         let id = world.payable(project, number, 100).await.id;
-        open.push(world.prepare(id, i64::from(number)).await);
+        open.push(world.prepare_beside(id).await);
     }
     open
 }
@@ -76,14 +80,50 @@ pub async fn ended_disbursements_are_not_leased(subject: &dyn StoreUnderTest) {
     assert_eq!(empty, Some(open[2].id));
 }
 
+/// An eighth of the time it has been open, 2 s at least, 60 s at most.
+pub async fn the_pause_grows_with_age(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 1).await.remove(0);
+    for (age, is_due) in [
+        (0, true),
+        (1_999, false),
+        (2_000, true),
+        (3_999, false),
+        (4_000, true),
+        (80_000, true),
+        (89_999, false),
+        (90_000, true),
+        (101_249, false),
+        (101_250, true),
+        (9_000_000, true),
+        (9_059_999, false),
+        (9_060_000, true),
+    ] {
+        let now = open.prepared_at + TimeDelta::milliseconds(age);
+        let expected = is_due.then_some(open.id);
+        assert_eq!(lease(&world, now).await, expected, "{age} ms old");
+    }
+}
+
+/// A clock that ran ahead does not keep a disbursement from the others for long.
+pub async fn a_lease_from_a_clock_ahead_ends(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let open = in_flight(&world, 1).await.remove(0);
+    let now = open.prepared_at;
+    let later = |seconds| now + TimeDelta::seconds(seconds);
+    assert_eq!(lease(&world, later(3_600)).await, Some(open.id));
+    // It ends at 3 660 s: twice the longest pause away it may still be another's clock.
+    assert_eq!(lease(&world, later(3_540)).await, None);
+    assert_eq!(lease(&world, later(3_539)).await, Some(open.id));
+}
+
 /// A lease that was not committed was not given, as soon as the database has noticed the drop.
 pub async fn a_dropped_lease_is_free(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let open = in_flight(&world, 1).await;
     let now = world.now();
     let mut work = world.begin().await;
-    let until = now + TimeDelta::seconds(2);
-    let leased = work.disbursements().lease_next(now, until).await;
+    let leased = work.disbursements().lease_next(now, BACK_OFF).await;
     assert_eq!(leased.expect("it answers"), Some(open[0].id));
     drop(work);
     let mut again = None;

@@ -1,11 +1,12 @@
 //! Every state is kept as it is, with one piece of evidence for each.
 
 use tranche_application::ports::queries::{Page, Timeline};
+use tranche_domain::disbursement::Judgement;
 use tranche_domain::milestone::{Edited, MilestoneEdit};
 use tranche_domain::text::{Description, Reason, Title};
 use tranche_domain::{
-    Amount, BurnPolicy, Change, Disbursement, DisbursementId, EventId, Milestone, MilestoneStatus,
-    Occasion, Policy, Project, Role, Write,
+    Amount, BurnId, BurnPolicy, Change, Disbursement, DisbursementId, DisbursementState, EventId,
+    Milestone, MilestoneStatus, Occasion, Policy, Project, Replacement, Role, Write,
 };
 
 use super::StoreUnderTest;
@@ -76,7 +77,7 @@ impl Life<'_> {
         let act = self.act(TREASURER);
         let plan = self
             .milestone
-            .plan_disbursement(&self.project, id, None, act);
+            .plan_disbursement(&self.project, id, None, None, act);
         let plan = plan.expect("the milestone is payable");
         let burn = self.world.burn(&plan, sequence);
         let change = plan
@@ -98,8 +99,8 @@ async fn reads_back(world: &World, expected: &Disbursement) {
     let read = world.queries.disbursement(expected.id).await;
     assert_eq!(read.expect("it is read").as_ref(), Some(expected));
     let mut work = world.begin().await;
-    let locked = work.disbursements().lock(expected.id).await;
-    assert_eq!(locked.expect("it locks").as_ref(), Some(expected));
+    let (.., locked) = world.lock(work.as_mut(), expected).await.expect("it locks");
+    assert_eq!(locked, *expected);
 }
 
 async fn begin(world: &World) -> Life<'_> {
@@ -153,20 +154,60 @@ pub async fn every_state_reads_back_equal(subject: &dyn StoreUnderTest) {
     noted.expect("it is noted");
     work.commit().await.expect("it is committed");
     reads_back(&world, &sent).await;
-    let act = life.act(TREASURER);
-    let called = sent.call_operator(&life.milestone, "the node's ledgers end".to_owned(), &act);
-    let called = called.expect("open");
-    life.step(&called).await;
-    let open = life.disbursement(&called).await;
+    let open = outbid(&mut life, sent).await;
+    let open = judged(&mut life, open).await;
 
     let (m, p) = (life.milestone.clone(), life.project.clone());
-    let settled = open.settle(m, p, u32::MAX, &life.act(TREASURER));
+    let settled = open.confirm(m, p, &life.act(CHECKER));
     let settled = settled.expect("in flight");
     life.step(&settled).await;
-    life.disbursement(&settled).await;
+    let settled = life.disbursement(&settled).await;
+    let named = settled.burn.replacements[1].id.clone();
+    let burned = matches!(settled.state, DisbursementState::Settled { burn, .. } if burn == named);
+    assert!(burned, "the books name the envelope that burned");
     assert_eq!(life.milestone.status(), MilestoneStatus::Disbursed);
     assert_eq!(life.project.nav, stroops(500));
     is_proven(subject, &life).await;
+}
+
+/// Two further envelopes, one of the same name and one of another.
+async fn outbid(life: &mut Life<'_>, mut open: Disbursement) -> Disbursement {
+    for id in [open.burn.id.clone(), BurnId("ef".repeat(32))] {
+        let replacement = Replacement {
+            id,
+            envelope: (0..=255).collect(),
+            valid_until: life.world.now(),
+        };
+        let act = life.act(TREASURER);
+        let replaced = open.replace(&life.milestone, replacement, &act);
+        let replaced = replaced.expect("in flight");
+        life.step(&replaced).await;
+        open = life.disbursement(&replaced).await;
+    }
+    assert_eq!(open.burn.replacements.len(), 2);
+    open
+}
+
+/// Nothing is proven; one person changes their mind.
+async fn judged(life: &mut Life<'_>, open: Disbursement) -> Disbursement {
+    let act = life.act(TREASURER);
+    let called = open.call_operator(&life.milestone, "the node's ledgers end".to_owned(), &act);
+    let called = called.expect("open");
+    life.step(&called).await;
+    let mut open = life.disbursement(&called).await;
+    let burned = Judgement::Burned {
+        burn: open.burn.replacements[1].id.clone(),
+        ledger: u32::MAX,
+    };
+    for judgement in [Judgement::Failed, burned] {
+        let why = Reason::try_new("“Seen”, says the\nexplorer \\o/ 🚰").expect("a text");
+        let act = life.act(TREASURER);
+        let proposed = open.propose(&life.milestone, judgement, why, &act);
+        let proposed = proposed.expect("an operator was called");
+        life.step(&proposed).await;
+        open = life.disbursement(&proposed).await;
+    }
+    open
 }
 
 async fn edits(life: &mut Life<'_>) {

@@ -35,12 +35,13 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `projects` | `id, name, nav, nav_reserved, lp_tokens_outstanding, total_milestones, completed_milestones, last_milestone_date, burn_policy, created_at` |
+//! | `projects` | `id, name, nav, nav_reserved, lp_tokens_outstanding, total_milestones, completed_milestones, last_milestone_date, burn_policy, created_at, opening_nav` |
 //! | `milestones` | `id, project_id, number, title, description, target_amount, status, submitted_by, submitted_at, rejection_reason, approved_by, approved_at, transfer_reference, transfer_amount, transfer_date, disbursed_by, burned, created_at, updated_at, version` |
 //! | `milestone_evidence` | `milestone_id, version, event_id` |
-//! | `disbursements` | `id, amount, ordered_by_role, prepared_at, signed_at_ledger, state, settled_at, failure_code, attempts` |
+//! | `disbursements` | `id, amount, ordered_by_role, prepared_at, signed_at_ledger, replacements, state, proposal, settled_at, settled_burn_id, settled_ledger, failure_code, attempts` |
+//! | `ledger_burns`, `ledger_watch` | `ledger, amount`; `watched_from` |
 //! | `audit_events` | `id, action, severity` |
-//! | `audit_pending`, `audit_outbox`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
+//! | `audit_pending`, `audit_outbox`, `channel_accounts`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
 //!
 //! UUIDs are written as `'…'` literals of the hyphenated lower-case form, amounts as whole stroops.
 #![expect(
@@ -50,6 +51,8 @@
     reason = "test support: a rule that does not hold fails its test"
 )]
 
+pub mod books;
+pub mod channels;
 pub mod evidence;
 pub mod idempotency;
 pub mod leases;
@@ -58,6 +61,8 @@ pub mod races;
 pub mod reading;
 pub mod scene;
 pub mod seal;
+pub mod sealed;
+pub mod settlements;
 pub mod tampered;
 mod tools;
 pub mod unique;
@@ -66,7 +71,9 @@ pub mod units;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::books::Books;
+use tranche_application::ports::channels::Channels;
+use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::Store;
 use uuid::Uuid;
@@ -85,6 +92,15 @@ pub trait StoreUnderTest: Send + Sync {
 
     /// Sealed wallets.
     fn wallets(&self) -> Arc<dyn SealedWallets>;
+
+    /// Everything that is sealed.
+    fn secrets(&self) -> Arc<dyn SealedSecrets>;
+
+    /// The books, for the watch.
+    fn books(&self) -> Arc<dyn Books>;
+
+    /// Channel accounts.
+    fn channels(&self) -> Arc<dyn Channels>;
 
     /// Another store on the same database, with connections of its own, as another process has.
     async fn second_store(&self) -> Arc<dyn Store>;
@@ -150,17 +166,43 @@ macro_rules! store_contract {
                 many_milestones_settle_together,
                 one_disbursement_is_settled_once,
             ];
+            settlements: [
+                books_come_in_the_order_asked,
+                several_settle_together,
+                one_late_settlement_stops_all,
+                other_ends_come_along,
+                drainers_take_turns,
+            ];
+            channels: [
+                a_pool_is_what_was_kept,
+                a_channel_is_leased_until_the_verdict,
+                a_channel_has_one_burn_in_flight,
+            ];
+            books: [
+                the_watch_moves_forward,
+                a_gap_begins_the_watch_anew,
+                burns_are_kept_once,
+                a_transaction_burns_for_many_wallets,
+                equal_books_show_no_difference,
+                burns_that_the_books_do_not_know,
+                a_burn_that_is_none_of_its_envelopes,
+                books_that_the_ledger_does_not_bear_out,
+                a_missing_event_is_found,
+            ];
             seal: [
                 a_milestone_does_not_change_without_evidence,
                 a_milestone_does_not_begin_without_evidence,
                 a_milestone_does_not_vanish_without_evidence,
                 a_milestone_is_not_replaced,
                 log_and_evidence_are_append_only,
+                what_was_burned_does_not_fail,
+                envelopes_are_never_forgotten,
             ];
             tampered: [
                 a_milestone_that_cannot_be_is_inconsistent,
                 a_project_that_cannot_be_is_inconsistent,
                 a_disbursement_that_cannot_be_is_inconsistent,
+                what_does_not_fit_is_not_kept,
             ];
             evidence: [
                 a_critical_act_needs_its_event,
@@ -181,6 +223,8 @@ macro_rules! store_contract {
             leases: [
                 leases_go_round,
                 ended_disbursements_are_not_leased,
+                the_pause_grows_with_age,
+                a_lease_from_a_clock_ahead_ends,
                 a_dropped_lease_is_free,
                 a_disbursement_has_one_driver,
                 a_sending_is_noted_once,
@@ -195,6 +239,12 @@ macro_rules! store_contract {
                 keys_are_found_and_revoked,
                 sealed_wallets_are_found,
                 reads_wait_for_nobody,
+            ];
+            sealed: [
+                wallets_are_listed_in_pages,
+                a_wallet_is_resealed_from_the_key_it_was_under,
+                of_secrets_that_come_at_once_one_stays,
+                a_secret_is_resealed_from_the_key_it_was_under,
             ];
         }
     };

@@ -140,17 +140,9 @@ pub async fn one_disbursement_is_settled_once(subject: &dyn StoreUnderTest) {
 /// Whether this driver settled it.
 async fn drive(world: &World, open: &Disbursement) -> Result<bool, StoreError> {
     let mut work = world.store.begin().await?;
-    let project = work.projects().lock(open.project_id).await?;
-    let milestone = work.milestones().lock(open.milestone_id).await?;
-    let locked = work.disbursements().lock(open.id).await?;
+    let (project, milestone, locked) = world.lock(work.as_mut(), open).await?;
     let act = world.act(TREASURER, Role::Treasurer);
-    let settled = locked.expect("it is there").settle(
-        milestone.expect("it is there"),
-        project.expect("it is there"),
-        110,
-        &act,
-    );
-    match settled {
+    match locked.settle(milestone, project, open.burn.id.clone(), 110, &act) {
         Ok(change) => {
             work.record(&change).await?;
             work.commit().await?;

@@ -123,7 +123,7 @@ pub async fn disbursements_are_filtered(subject: &dyn StoreUnderTest) {
     for number in 1..=3 {
         for project in [project, other] {
             let id = world.payable(project, number, 100).await.id;
-            open.push(world.prepare(id, i64::from(number)).await);
+            open.push(world.prepare_beside(id).await);
         }
     }
     world.settle(&open[0]).await.expect("it is settled");

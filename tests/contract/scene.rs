@@ -22,6 +22,8 @@ use uuid::{Builder, Uuid};
 
 use super::StoreUnderTest;
 
+/// Where burns happen.
+pub const NETWORK: &str = "Test Network ; November 2026";
 /// Whoever hands work in.
 pub const MAKER: &str = "maker";
 /// Whoever approves it.
@@ -258,24 +260,36 @@ impl World {
             envelope: vec![0, 1, 2, 254, 255],
             memo,
             slot: LedgerSlot {
-                network: "Test Network ; November 2026".to_owned(),
+                network: NETWORK.to_owned(),
                 account: order.sequence_account_id,
                 sequence,
             },
             valid_until: self.now() + TimeDelta::seconds(200),
-            signed_at_ledger: u32::MAX,
+            signed_at_ledger: u32::MAX - 1,
+            replacements: Vec::new(),
         }
     }
 
     /// Plans the burn for a milestone from what is committed now.
     pub async fn plan(&self, id: MilestoneId) -> Option<DisbursementPlan> {
+        self.plan_through(id, None).await
+    }
+
+    /// Plans the burn for a milestone, with the sequence number of `channel`.
+    pub async fn plan_through(
+        &self,
+        id: MilestoneId,
+        channel: Option<&str>,
+    ) -> Option<DisbursementPlan> {
         let milestone = self.queries.milestone(id).await.expect("it is read");
         let milestone = milestone.expect("the milestone is there");
         let project = self.queries.project(milestone.project_id).await;
         let project = project.expect("it is read").expect("the project is there");
         let act = self.act(TREASURER, Role::Treasurer);
         let id = DisbursementId(self.id());
-        milestone.plan_disbursement(&project, id, None, act).ok()
+        let channel = channel.map(ToOwned::to_owned);
+        let plan = milestone.plan_disbursement(&project, id, None, channel, act);
+        plan.ok()
     }
 
     /// Transaction 1: `None` when the rules, looked at again under the locks, no longer allow it.
@@ -300,11 +314,34 @@ impl World {
         Ok(Some(written(change.disbursement())))
     }
 
-    /// Plans and keeps a burn that takes `sequence`.
+    /// Plans and keeps a burn that takes `sequence` of the wallet.
     pub async fn prepare(&self, id: MilestoneId, sequence: i64) -> Disbursement {
         let plan = self.plan(id).await.expect("the milestone is payable");
         let kept = self.keep(id, plan, sequence).await.expect("it is kept");
         kept.expect("nothing changed since the plan")
+    }
+
+    /// Plans and keeps a burn through a channel account of its own, so that it can be in flight
+    /// beside others of its project.
+    pub async fn prepare_beside(&self, id: MilestoneId) -> Disbursement {
+        let channel = format!("C{}", self.id().simple());
+        let plan = self.plan_through(id, Some(&channel)).await;
+        let plan = plan.expect("the milestone is payable");
+        let kept = self.keep(id, plan, 1).await.expect("it is kept");
+        kept.expect("nothing changed since the plan")
+    }
+
+    /// Locks one disbursement with its milestone and its project.
+    pub async fn lock(
+        &self,
+        work: &mut dyn UnitOfWork,
+        open: &Disbursement,
+    ) -> Result<(Project, Milestone, Disbursement), StoreError> {
+        let ids = [open.id];
+        let locked = work.disbursements().lock_books(open.project_id, &ids).await;
+        let mut books = locked?.expect("the project is there");
+        let (milestone, disbursement) = books.disbursements.pop().expect("it is there");
+        Ok((books.project, milestone, disbursement))
     }
 
     /// Transaction 2: everything that moves when a disbursement ends, however it does.
@@ -314,15 +351,9 @@ impl World {
         end: impl FnOnce(Disbursement, Milestone, Project, &Occasion) -> Change,
     ) -> Result<(), StoreError> {
         let mut work = self.store.begin().await?;
-        let project = work.projects().lock(open.project_id).await?;
-        let milestone = work.milestones().lock(open.milestone_id).await?;
-        let locked = work.disbursements().lock(open.id).await?;
-        let change = end(
-            locked.expect("the disbursement is there"),
-            milestone.expect("the milestone is there"),
-            project.expect("the project is there"),
-            &self.act(TREASURER, Role::Treasurer),
-        );
+        let (project, milestone, locked) = self.lock(work.as_mut(), open).await?;
+        let act = self.act(TREASURER, Role::Treasurer);
+        let change = end(locked, milestone, project, &act);
         work.record(&change).await?;
         work.commit().await
     }
@@ -330,7 +361,8 @@ impl World {
     /// The burn is final.
     pub async fn settle(&self, open: &Disbursement) -> Result<(), StoreError> {
         self.conclude(open, |d, m, p, act| {
-            d.settle(m, p, 110, act).expect("it is in flight")
+            let burn = d.burn.id.clone();
+            d.settle(m, p, burn, 110, act).expect("it is in flight")
         })
         .await
     }

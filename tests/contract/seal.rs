@@ -3,12 +3,14 @@
 //! Each refusal comes with its control: the same statement is taken once evidence is there, so that
 //! nothing is refused for a typing error.
 
+use tranche_application::ports::burner::{BurnsSeen, SeenBurn};
 use tranche_application::ports::queries::{Page, Timeline};
-use tranche_domain::{MilestoneId, Role};
+use tranche_application::ports::store::StoreError;
+use tranche_domain::{BurnId, Disbursement, MilestoneId, Replacement, Role};
 use uuid::Uuid;
 
 use super::StoreUnderTest;
-use super::scene::World;
+use super::scene::{NETWORK, World};
 use super::tools::census;
 
 const DRAFTED: &str = "id, project_id, number, title, target_amount, status, created_at, \
@@ -143,4 +145,90 @@ pub async fn a_milestone_is_not_replaced(subject: &dyn StoreUnderTest) {
     let act = world.act("maker", Role::Manager);
     let changed = world.change(id, |m| m.submit(&act).expect("a draft")).await;
     changed.expect("the application's own way is open");
+}
+
+/// What the ledger shows as burned cannot fail, or its milestone would be paid again.
+pub async fn what_was_burned_does_not_fail(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let project = world.project(1_000).await.id;
+    let mut open = Vec::new();
+    for number in 1..=2 {
+        let paid = world.payable(project, number, 100).await.id;
+        open.push(world.prepare_beside(paid).await);
+    }
+    let burned = &open[0];
+    let seen = BurnsSeen {
+        from: 100,
+        to: 120,
+        burns: vec![SeenBurn {
+            id: BurnId("f".repeat(64)),
+            ledger: 110,
+            wallet_account_id: burned.wallet_account_id.clone(),
+            amount: burned.amount,
+            memo: Some(burned.burn.memo),
+        }],
+    };
+    let kept = subject.books().keep_seen(NETWORK, &seen, world.now()).await;
+    kept.expect("it is kept");
+
+    let failed = world.fail(burned).await;
+    let named = matches!(&failed, Err(StoreError::Inconsistent(why))
+        if why.contains(&burned.id.to_string()));
+    assert!(named, "{failed:?}");
+    let by_hand = |id| {
+        format!(
+            "UPDATE disbursements SET state = 'failed', failed_at = prepared_at, \
+             failure_code = 'expired', failure_detail = '' WHERE id = '{id}'"
+        )
+    };
+    refused(subject, &by_hand(burned.id)).await;
+    let read = world.queries.disbursement(burned.id).await;
+    assert_eq!(read.expect("it is read").as_ref(), Some(burned));
+    assert_eq!(
+        subject.execute(&by_hand(open[1].id)).await,
+        Ok(1),
+        "the control"
+    );
+    world.settle(burned).await.expect("it may settle");
+}
+
+/// An envelope that was kept stays, however its disbursement goes on.
+pub async fn envelopes_are_never_forgotten(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let project = world.project(1_000).await.id;
+    let paid = world.payable(project, 1, 100).await.id;
+    let open = world.prepare(paid, 1).await;
+    for n in 1..=2 {
+        let replaced = world.conclude(&open, |d, m, _, act| {
+            let replacement = Replacement {
+                id: BurnId(format!("{n:064x}")),
+                envelope: vec![n, 0, 255],
+                valid_until: open.burn.valid_until,
+            };
+            d.replace(&m, replacement, act).expect("it is in flight")
+        });
+        replaced.await.expect("it is recorded");
+    }
+    let read = world.queries.disbursement(open.id).await;
+    let kept = read.expect("it is read").expect("it is there");
+    let milestone = world.queries.milestone(paid).await;
+    let milestone = milestone.expect("it is read").expect("it is there");
+    let recorded = async |forgetful: Disbursement| {
+        let act = world.act("forger", Role::Treasurer);
+        let change = forgetful.call_operator(&milestone, "why".to_owned(), &act);
+        world.record(&change.expect("it is in flight")).await
+    };
+    let forget: [fn(&mut Vec<Replacement>); 4] = [
+        Vec::clear,
+        |kept| kept.truncate(1),
+        |kept| kept.swap(0, 1),
+        |kept| kept[1].envelope.push(0),
+    ];
+    for forget in forget {
+        let mut forgetful = kept.clone();
+        forget(&mut forgetful.burn.replacements);
+        let refused = recorded(forgetful.clone()).await;
+        assert!(refused.is_err(), "{:?}", forgetful.burn.replacements);
+    }
+    recorded(kept).await.expect("it forgets nothing");
 }

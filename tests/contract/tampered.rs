@@ -117,17 +117,50 @@ pub async fn a_disbursement_that_cannot_be_is_inconsistent(subject: &dyn StoreUn
         "attempts = -1",
         "signed_at_ledger = -1",
         "ordered_by_role = 'nonsense'",
+        "replacements = '{}'",
+        "replacements = '[{}]'",
+        "replacements = '[{\"burn_id\": \"b\", \"envelope\": \"*\", \
+         \"valid_until\": \"2026-11-21T00:00:00Z\"}]'",
+        "proposal = '{}'",
+        "state = 'needs_operator', operator_reason = 'why', proposal = '{\"judgement\": \"burned\", \
+         \"why\": \"seen\", \"by\": \"forger\", \"at\": \"2026-11-21T00:00:00Z\"}'",
+        "settled_burn_id = burn_id",
+        "state = 'settled', settled_at = prepared_at, settled_ledger = 1, settled_burn_id = 'forged'",
     ] {
         let project = world.project(1_000).await.id;
         let paid = world.payable(project, 1, 500).await.id;
-        let id = world.prepare(paid, 1).await.id;
+        let open = world.prepare(paid, 1).await;
+        let id = open.id;
         let force = format!("UPDATE disbursements SET {set} WHERE id = '{id}'");
         if subject.force(&force).await.is_err() {
             continue;
         }
         let read = world.queries.disbursement(id).await;
         assert!(is_inconsistent(&read), "{set}: {read:?}");
-        let locked = world.begin().await.disbursements().lock(id).await;
+        let locked = world.lock(world.begin().await.as_mut(), &open).await;
         assert!(is_inconsistent(&locked), "{set}: {locked:?}");
     }
+}
+
+/// The schema refuses a verdict, a judgement or envelopes that do not fit a disbursement in flight.
+pub async fn what_does_not_fit_is_not_kept(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let project = world.project(1_000).await.id;
+    let paid = world.payable(project, 1, 500).await.id;
+    let open = world.prepare(paid, 1).await;
+    for set in [
+        "settled_burn_id = burn_id",
+        "settled_ledger = 1",
+        "proposal = '{}'",
+        "replacements = '{}'",
+        "replacements = NULL",
+        "state = 'settled', settled_at = prepared_at, settled_ledger = 1, proposal = '{}'",
+    ] {
+        let refused = subject
+            .execute(&format!("UPDATE disbursements SET {set}"))
+            .await;
+        refused.expect_err(set);
+    }
+    let read = world.queries.disbursement(open.id).await;
+    assert_eq!(read.expect("it is read"), Some(open));
 }

@@ -13,11 +13,14 @@ const A_WHILE: Duration = Duration::from_millis(250);
 const FOR_EVER: Duration = Duration::from_secs(30);
 
 /// The tables that the rules look at.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 13] = [
     "projects",
     "milestones",
     "milestone_evidence",
     "disbursements",
+    "channel_accounts",
+    "ledger_watch",
+    "ledger_burns",
     "wallets",
     "api_keys",
     "idempotency_keys",

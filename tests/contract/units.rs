@@ -145,7 +145,8 @@ pub async fn what_is_not_there_locks_nothing(subject: &dyn StoreUnderTest) {
     assert_eq!(project.expect("it answers"), None);
     let milestone = work.milestones().lock(MilestoneId(world.id())).await;
     assert_eq!(milestone.expect("it answers"), None);
-    let id = DisbursementId(world.id());
-    let disbursement = work.disbursements().lock(id).await;
-    assert_eq!(disbursement.expect("it answers"), None);
+    let project = ProjectId(world.id());
+    let ids = [DisbursementId(world.id())];
+    let books = work.disbursements().lock_books(project, &ids).await;
+    assert_eq!(books.expect("it answers"), None);
 }

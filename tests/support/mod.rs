@@ -1,4 +1,6 @@
 //! Throwaway servers for tests: started when asked for, gone with the process that asked.
 
 pub mod postgres;
+pub mod scene;
 pub mod service;
+pub mod vault;

@@ -68,7 +68,10 @@ impl Database {
     }
 
     /// A copy of another database of the same server, to which nobody may be connected.
-    fn copy_of(template: &str) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Database::create`], and with the server's message when it refuses.
+    pub fn copy_of(template: &str) -> io::Result<Self> {
         let admin = admin_url()?;
         let Some((server, _)) = admin.rsplit_once('/') else {
             return Err(io::Error::other(format!(
@@ -87,6 +90,17 @@ impl Database {
             url: format!("{server}/{name}"),
             name,
         })
+    }
+
+    /// Replaces everything in here by what a copy holds; nobody may use either meanwhile.
+    ///
+    /// # Errors
+    /// With the server's message when it refuses.
+    pub fn become_copy_of(&self, copy: &Self) -> io::Result<()> {
+        let (admin, name, copy) = (admin_url()?, self.name(), copy.name());
+        psql(admin, &format!("DROP DATABASE {name} WITH (FORCE)"))?;
+        psql(admin, &format!("CREATE DATABASE {name} TEMPLATE {copy}"))?;
+        Ok(())
     }
 
     /// The database's name on its server.

@@ -17,20 +17,28 @@
     reason = "test support: what cannot go on has failed its test"
 )]
 
+mod backup;
 mod caller;
+mod control;
 mod ledger;
 mod process;
+mod replica;
 mod sql;
+mod wallet;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
+pub use backup::Backup;
 pub use caller::{Answer, Caller, Wire};
-pub use ledger::{Burn, LedgerClient, Sandbox, Wallet, eventually};
-pub use process::{Process, binary, run};
+pub use ledger::{Burn, LedgerClient, Sandbox, eventually};
+pub use process::{Process, binary, failpoints_binary, run};
+pub use replica::Replica;
+pub use wallet::Wallet;
 
 use crate::support::postgres::Database;
 
@@ -55,8 +63,12 @@ pub struct Options {
     pub ledger_ms: u64,
     /// What it logs.
     pub log: &'static str,
+    /// The binary that serves, if not [`binary`].
+    pub binary: Option<PathBuf>,
     /// An external ledger's settings instead of its own sandbox: see [`Sandbox::settings`].
     pub ledger: Option<Vec<(&'static str, String)>>,
+    /// Other settings.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
@@ -64,7 +76,9 @@ impl Default for Options {
         Self {
             ledger_ms: 200,
             log: "info",
+            binary: None,
             ledger: None,
+            settings: Vec::new(),
         }
     }
 }
@@ -75,6 +89,7 @@ pub struct Tranche {
     /// Which store it is on.
     pub store: StoreKind,
     process: Option<Process>,
+    binary: PathBuf,
     settings: Vec<(&'static str, String)>,
     wire: Wire,
     starts: usize,
@@ -106,23 +121,27 @@ impl Tranche {
             let interval = options.ledger_ms.to_string();
             vec![("TRANCHE_SANDBOX_LEDGER_MS", interval)]
         }));
+        settings.extend(options.settings);
         let mut tranche = Self {
             store,
             process: None,
+            binary: options.binary.unwrap_or_else(binary),
             settings,
             wire: Wire::default(),
             starts: 0,
             database,
             folder,
         };
-        tranche.launch();
+        tranche.launch(&[]);
         tranche
     }
 
-    fn launch(&mut self) {
+    fn launch(&mut self, more: &[(&'static str, String)]) {
         let log = self.log_file(self.starts);
         self.starts += 1;
-        let process = Process::start(&["serve"], &self.settings, self.folder.path(), &log);
+        let settings = [self.settings.as_slice(), more].concat();
+        let folder = self.folder.path();
+        let process = Process::start(&self.binary, &["serve"], &settings, folder, &log);
         self.wire.moved_to(process.url());
         self.process = Some(process);
     }
@@ -147,14 +166,38 @@ impl Tranche {
 
     /// Starts the service again, after it was killed or ended. Its callers follow it.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// Starts the service again, this once with more settings.
+    pub fn restart_with(&mut self, more: &[(&'static str, String)]) {
         assert!(self.process.is_none(), "the service still runs");
-        self.launch();
+        self.launch(more);
+    }
+
+    /// Whether the service has ended by itself, and by which signal; then it can be started again.
+    pub fn ended_by(&mut self) -> Option<Option<i32>> {
+        let ended = self.process.as_mut()?.ended()?;
+        self.process = None;
+        Some(ended.signal())
     }
 
     /// Asks the service to end, which it must with this exit code, and starts it again.
     pub fn restart_after(&mut self, code: Option<i32>) {
         assert_eq!(self.terminate(), code, "the exit code");
         self.restart();
+    }
+
+    /// From the next start or command on, another value of a setting, or none.
+    pub fn set(&mut self, name: &'static str, value: Option<&str>) {
+        self.settings.retain(|(given, _)| *given != name);
+        let value = value.map(|value| (name, value.to_owned()));
+        self.settings.extend(value);
+    }
+
+    /// The number of the service's process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the service runs").id()
     }
 
     /// Where the service answers now.
@@ -169,8 +212,18 @@ impl Tranche {
 
     /// Everything the service logged, over all its starts.
     pub fn log(&self) -> String {
+        self.log_since(0)
+    }
+
+    /// How often the service was started, replicas included.
+    pub fn starts(&self) -> usize {
+        self.starts
+    }
+
+    /// What the service logged, from this start on.
+    pub fn log_since(&self, start: usize) -> String {
         let read = |start| std::fs::read(self.log_file(start)).unwrap_or_default();
-        let logs: Vec<u8> = (0..self.starts).flat_map(read).collect();
+        let logs: Vec<u8> = (start..self.starts).flat_map(read).collect();
         String::from_utf8_lossy(&logs).into_owned()
     }
 

@@ -60,6 +60,22 @@ pub(crate) const LOGGED: &str = concat!(
      SELECT id, severity, ? FROM logged)"
 );
 
+/// As [`LOGGED`], for several critical events, each recorded when it occurred.
+pub(crate) const ALL_LOGGED: &str = concat!(
+    "event AS (SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::timestamptz[], ?::text[], \
+     ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::jsonb[], \
+     ?::jsonb[], ?::jsonb[], ?::text[]::inet[], ?::text[], ?::text[], ?::bytea[], ?::bytea[]) \
+     AS event (",
+    columns!(),
+    ", leaf_hash)), logged AS (INSERT INTO audit_events (",
+    columns!(),
+    ", recorded_at) SELECT ",
+    columns!(),
+    ", occurred_at FROM event), \
+     pending AS (INSERT INTO audit_pending (event_id, severity, leaf_hash) \
+     SELECT id, severity, leaf_hash FROM event)"
+);
+
 /// Any other: in the outbox, so that the act does not depend on the log.
 pub(crate) const POSTED: &str = concat!("posted AS (", post!(), ")");
 
@@ -107,6 +123,45 @@ pub(crate) fn bind<'q>(query: Binding<'q>, event: &'q EventRecord) -> Binding<'q
         .bind(event.user_agent.as_deref())
         .bind(event.request_id.as_deref())
         .bind(event.salt.as_slice())
+}
+
+/// The columns of [`ALL_LOGGED`], each as a list.
+pub(crate) fn bind_all<'q>(
+    query: Binding<'q>,
+    events: &'q [EventRecord],
+    leaf_hashes: &'q [[u8; 32]],
+) -> Binding<'q> {
+    fn of<'q, T>(events: &'q [EventRecord], column: impl Fn(&'q EventRecord) -> T) -> Vec<T> {
+        events.iter().map(column).collect()
+    }
+    query
+        .bind(of(events, |event| event.id))
+        .bind(of(events, |event| event.milestone_id))
+        .bind(of(events, |event| event.project_id))
+        .bind(of(events, |event| event.occurred_at))
+        .bind(of(events, |event| event.severity.as_str()))
+        .bind(of(events, |event| event.action.as_str()))
+        .bind(of(events, |event| event.actor.id.as_str()))
+        .bind(of(events, |event| event.actor.role.as_deref()))
+        .bind(of(events, |event| event.resource_type.as_str()))
+        .bind(of(events, |event| event.resource_id.as_deref()))
+        .bind(of(events, |event| event.previous_status.as_deref()))
+        .bind(of(events, |event| event.new_status.as_deref()))
+        .bind(of(events, |event| unless_null(&event.changes)))
+        .bind(of(events, |event| unless_null(&event.metadata)))
+        .bind(of(events, |event| unless_null(&event.details)))
+        .bind(of(events, |event| {
+            event.ip_address.map(|ip| ip.to_string())
+        }))
+        .bind(of(events, |event| event.user_agent.as_deref()))
+        .bind(of(events, |event| event.request_id.as_deref()))
+        .bind(of(events, |event| event.salt.as_slice()))
+        .bind(
+            leaf_hashes
+                .iter()
+                .map(<[u8; 32]>::as_slice)
+                .collect::<Vec<_>>(),
+        )
 }
 
 /// JSON's null is the column's.

@@ -1,38 +1,102 @@
-//! Wallets and API keys. Neither a seed nor a key's secret is ever here in clear.
+//! Wallets, secrets and API keys. Neither a seed nor a key's secret is ever here in clear.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::FromRow;
 use tranche_application::keys::ApiKey;
-use tranche_application::ports::custody::SealedWallet;
+use tranche_application::ports::channels::NewChannel;
+use tranche_application::ports::custody::{
+    SealedSecret, SealedSecrets, SealedWallet, SealedWallets,
+};
 use tranche_application::ports::store::{CredentialRepo, StoreError};
 
+use crate::PostgresStore;
 use crate::errors::failed;
 use crate::unit_of_work::PostgresUnitOfWork;
 
 const KEEP_WALLET: &str = "INSERT INTO wallets (account_id, custody, key_id, sealed_seed)
     VALUES ($1, $2, $3, $4)";
-const WALLET: &str = "SELECT custody, key_id, sealed_seed FROM wallets WHERE account_id = $1";
+const WALLET: &str = "SELECT * FROM wallets WHERE account_id = $1";
+const WALLETS_AFTER: &str =
+    "SELECT * FROM wallets WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+const RESEAL_WALLET: &str = "UPDATE wallets SET key_id = $2, sealed_seed = $3
+    WHERE account_id = $1 AND key_id = $4";
+const SECRET: &str = "SELECT * FROM secrets WHERE name = $1";
+const KEEP_SECRET: &str = "INSERT INTO secrets (name, key_id, sealed) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO NOTHING";
+const RESEAL_SECRET: &str = "UPDATE secrets SET key_id = $2, sealed = $3
+    WHERE name = $1 AND key_id = $4";
 const KEEP_KEY: &str =
     "INSERT INTO api_keys (id, subject, roles, project_id, hash, rate_limit, created_at, revoked_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 
-pub(crate) async fn sealed_wallet(
-    pool: &PgPool,
-    account_id: &str,
-) -> Result<Option<SealedWallet>, StoreError> {
-    let row: Option<(String, String, Vec<u8>)> = sqlx::query_as(WALLET)
-        .bind(account_id)
-        .fetch_optional(pool)
-        .await
-        .map_err(failed)?;
-    Ok(row.map(|(custody, key_id, sealed_seed)| SealedWallet {
-        account_id: account_id.to_owned(),
-        custody,
-        key_id,
-        sealed_seed,
-    }))
+#[derive(FromRow)]
+struct WalletRow {
+    account_id: String,
+    custody: String,
+    key_id: String,
+    sealed_seed: Vec<u8>,
+}
+
+impl From<WalletRow> for SealedWallet {
+    fn from(row: WalletRow) -> Self {
+        Self {
+            account_id: row.account_id,
+            custody: row.custody,
+            key_id: row.key_id,
+            sealed_seed: row.sealed_seed,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct SecretRow {
+    name: String,
+    key_id: String,
+    sealed: Vec<u8>,
+}
+
+#[async_trait]
+impl SealedWallets for PostgresStore {
+    async fn sealed_wallet(&self, account_id: &str) -> Result<Option<SealedWallet>, StoreError> {
+        let row: Option<WalletRow> = sqlx::query_as(WALLET)
+            .bind(account_id)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(failed)?;
+        Ok(row.map(SealedWallet::from))
+    }
+}
+
+#[async_trait]
+impl SealedSecrets for PostgresStore {
+    async fn sealed_secret(&self, name: &str) -> Result<Option<SealedSecret>, StoreError> {
+        let row: Option<SecretRow> = sqlx::query_as(SECRET)
+            .bind(name)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(failed)?;
+        Ok(row.map(|row| SealedSecret {
+            name: row.name,
+            key_id: row.key_id,
+            sealed: row.sealed,
+        }))
+    }
+
+    async fn wallets_after(
+        &self,
+        account_id: &str,
+        limit: u32,
+    ) -> Result<Vec<SealedWallet>, StoreError> {
+        let rows: Vec<WalletRow> = sqlx::query_as(WALLETS_AFTER)
+            .bind(account_id)
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await
+            .map_err(failed)?;
+        Ok(rows.into_iter().map(SealedWallet::from).collect())
+    }
 }
 
 #[async_trait]
@@ -47,6 +111,59 @@ impl CredentialRepo for PostgresUnitOfWork {
             .await;
         self.judge(kept)?;
         Ok(())
+    }
+
+    async fn keep_channel(&mut self, channel: &NewChannel) -> Result<(), StoreError> {
+        self.put_channel(channel).await
+    }
+
+    async fn channels_funded(
+        &mut self,
+        account_ids: &[String],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.put_funded(account_ids, at).await
+    }
+
+    async fn reseal_wallet(
+        &mut self,
+        wallet: &SealedWallet,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        let resealed = sqlx::query(RESEAL_WALLET)
+            .bind(&wallet.account_id)
+            .bind(&wallet.key_id)
+            .bind(wallet.sealed_seed.as_slice())
+            .bind(from_key)
+            .execute(self.connection()?)
+            .await;
+        Ok(self.judge(resealed)?.rows_affected() == 1)
+    }
+
+    async fn keep_secret(&mut self, secret: &SealedSecret) -> Result<(), StoreError> {
+        let kept = sqlx::query(KEEP_SECRET)
+            .bind(&secret.name)
+            .bind(&secret.key_id)
+            .bind(secret.sealed.as_slice())
+            .execute(self.connection()?)
+            .await;
+        self.judge(kept)?;
+        Ok(())
+    }
+
+    async fn reseal_secret(
+        &mut self,
+        secret: &SealedSecret,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        let resealed = sqlx::query(RESEAL_SECRET)
+            .bind(&secret.name)
+            .bind(&secret.key_id)
+            .bind(secret.sealed.as_slice())
+            .bind(from_key)
+            .execute(self.connection()?)
+            .await;
+        Ok(self.judge(resealed)?.rows_affected() == 1)
     }
 
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {

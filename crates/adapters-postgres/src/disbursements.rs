@@ -1,20 +1,36 @@
 //! Disbursements inside a unit of work.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tranche_application::ports::store::{Conflict, DisbursementRepo, StoreError};
-use tranche_domain::{Disbursement, DisbursementId, DisbursementState};
+use sqlx::FromRow;
+use sqlx::types::Json;
+use tranche_application::ports::store::{
+    BackOff, Conflict, DisbursementRepo, LockedBooks, StoreError, UnitOfWork,
+};
+use tranche_domain::{Disbursement, DisbursementId, DisbursementState, Milestone, ProjectId};
 use uuid::Uuid;
 
+use crate::milestones::milestone_columns;
 use crate::record::{Binding, Kind};
-use crate::rows::DisbursementRow;
+use crate::rows::{DisbursementRow, KeptProposal, KeptReplacement, MilestoneRow};
 use crate::unit_of_work::PostgresUnitOfWork;
+
+/// A disbursement beside its milestone.
+#[derive(FromRow)]
+struct LockedRow {
+    #[sqlx(flatten)]
+    disbursement: DisbursementRow,
+    #[sqlx(flatten)]
+    milestone: MilestoneRow,
+}
 
 /// What a change may alter: the order and its signed burn never.
 macro_rules! mutable {
     () => {
-        "state, operator_reason, settled_at, settled_ledger, failed_at, failure_code, \
-         failure_detail, attempts, version"
+        "replacements, state, operator_reason, proposal, settled_at, settled_burn_id, \
+         settled_ledger, failed_at, failure_code, failure_detail, attempts, version"
     };
 }
 
@@ -23,25 +39,53 @@ macro_rules! open {
         "state IN ('prepared', 'submitted', 'needs_operator')"
     };
 }
+pub(crate) use open;
+
+/// A disbursement `d`. What its milestone calls by the same name is called otherwise, so that one
+/// row can hold both.
+macro_rules! disbursement_columns {
+    () => {
+        "d.id AS order_id, d.project_id AS payer_id, d.milestone_id, d.amount, \
+         d.wallet_account_id, d.ordered_by_id, d.ordered_by_role, \
+         host(d.ip_address) AS ip_address, d.user_agent, d.request_id, d.prepared_at, \
+         d.burn_id AS first_burn_id, d.envelope, d.memo, d.network, d.sequence_account, \
+         d.sequence, d.valid_until, d.signed_at_ledger, d.replacements, d.state, \
+         d.operator_reason, d.proposal, d.settled_at, d.settled_burn_id, d.settled_ledger, \
+         d.failed_at, d.failure_code, d.failure_detail, d.attempts, d.version AS order_version"
+    };
+}
+pub(crate) use disbursement_columns;
 
 macro_rules! select_disbursement {
     () => {
-        "SELECT id, project_id, milestone_id, amount, wallet_account_id, ordered_by_id, \
-         ordered_by_role, host(ip_address) AS ip_address, user_agent, request_id, prepared_at, \
-         burn_id, envelope, memo, network, sequence_account, sequence, valid_until, \
-         signed_at_ledger, state, operator_reason, settled_at, settled_ledger, failed_at, \
-         failure_code, failure_detail, attempts, version FROM disbursements"
+        concat!(
+            "SELECT ",
+            crate::disbursements::disbursement_columns!(),
+            " FROM disbursements d"
+        )
     };
 }
 pub(crate) use select_disbursement;
 
-const LOCK: &str = concat!(select_disbursement!(), " WHERE id = $1 FOR NO KEY UPDATE");
+/// In one order for all, so that nobody waits for somebody who waits.
+const LOCK_BOOKS: &str = concat!(
+    "SELECT ",
+    disbursement_columns!(),
+    ", ",
+    milestone_columns!(),
+    " FROM disbursements d JOIN milestones m ON m.id = d.milestone_id \
+     JOIN projects p ON p.id = m.project_id \
+     WHERE d.project_id = $1 AND d.id = ANY ($2) ORDER BY d.id FOR NO KEY UPDATE OF m, d"
+);
 
-/// A disbursement that somebody else holds is being driven by them.
+/// A disbursement that somebody else holds is being driven by them. A lease that ends further off
+/// than any pause is one of a clock that ran ahead.
 const LEASE: &str = concat!(
-    "UPDATE disbursements SET leased_until = $2 WHERE id = (SELECT id FROM disbursements WHERE ",
+    "UPDATE disbursements \
+     SET leased_until = $1 + least(greatest(($1 - prepared_at) / 8, $2), $3) \
+     WHERE id = (SELECT id FROM disbursements WHERE ",
     open!(),
-    " AND (leased_until IS NULL OR leased_until <= $1) ORDER BY leased_until NULLS FIRST, id \
+    " AND (leased_until IS NULL OR leased_until <= $1 OR leased_until > $1 + 2 * $3) ORDER BY leased_until NULLS FIRST, id \
      LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) RETURNING id"
 );
 
@@ -57,13 +101,13 @@ const INSERT: &str = concat!(
     ", id, project_id, milestone_id, amount, wallet_account_id, ordered_by_id, ordered_by_role, \
      ip_address, user_agent, request_id, prepared_at, burn_id, envelope, memo, network, \
      sequence_account, sequence, valid_until, signed_at_ledger) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::inet, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-     ?, ?) RETURNING 1)"
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::inet, ?, ?, ?, ?, ?, ?, ?, \
+     ?, ?, ?, ?) RETURNING 1)"
 );
 const UPDATE: &str = concat!(
     "disbursement AS (UPDATE disbursements SET (",
     mutable!(),
-    ") = (?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND version = ? - 1 RETURNING 1)"
+    ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND version = ? - 1 RETURNING 1)"
 );
 const DELETE: &str =
     "disbursement AS (DELETE FROM disbursements WHERE id = ? AND version = ? - 1 RETURNING 1)";
@@ -115,18 +159,28 @@ fn order<'q>(query: Binding<'q>, disbursement: &'q Disbursement) -> Binding<'q> 
 }
 
 fn mutable<'q>(query: Binding<'q>, disbursement: &'q Disbursement) -> Binding<'q> {
-    let (mut reason, mut settled, mut failed) = (None, None, None);
+    let (mut called, mut settled, mut failed) = (None, None, None);
     match &disbursement.state {
         DisbursementState::Prepared | DisbursementState::Submitted => {}
-        DisbursementState::NeedsOperator { reason: why } => reason = Some(why.as_str()),
-        DisbursementState::Settled { at, ledger } => settled = Some((*at, i64::from(*ledger))),
+        DisbursementState::NeedsOperator { reason, proposal } => {
+            called = Some((reason.as_str(), proposal.as_ref()));
+        }
+        DisbursementState::Settled { at, burn, ledger } => {
+            settled = Some((*at, burn.0.as_str(), i64::from(*ledger)));
+        }
         DisbursementState::Failed { at, failure } => failed = Some((*at, failure)),
     }
+    let replacements = disbursement.burn.replacements.iter();
+    let replacements: Vec<_> = replacements.map(KeptReplacement::from).collect();
+    let proposal = called.and_then(|(_, proposal)| proposal);
     query
+        .bind(Json(replacements))
         .bind(disbursement.state.as_str())
-        .bind(reason)
-        .bind(settled.map(|(at, _)| at))
-        .bind(settled.map(|(_, ledger)| ledger))
+        .bind(called.map(|(reason, _)| reason))
+        .bind(proposal.map(|proposal| Json(KeptProposal::from(proposal))))
+        .bind(settled.map(|(at, ..)| at))
+        .bind(settled.map(|(_, burn, _)| burn))
+        .bind(settled.map(|(.., ledger)| ledger))
         .bind(failed.map(|(at, _)| at))
         .bind(failed.map(|(_, failure)| failure.code.as_str()))
         .bind(failed.map(|(_, failure)| failure.detail.as_str()))
@@ -136,22 +190,42 @@ fn mutable<'q>(query: Binding<'q>, disbursement: &'q Disbursement) -> Binding<'q
 
 #[async_trait]
 impl DisbursementRepo for PostgresUnitOfWork {
-    async fn lock(&mut self, id: DisbursementId) -> Result<Option<Disbursement>, StoreError> {
-        let row = sqlx::query_as::<_, DisbursementRow>(LOCK)
-            .bind(id.0)
-            .fetch_optional(self.connection()?)
+    async fn lock_books(
+        &mut self,
+        project: ProjectId,
+        ids: &[DisbursementId],
+    ) -> Result<Option<LockedBooks>, StoreError> {
+        let Some(project) = self.projects().lock(project).await? else {
+            return Ok(None);
+        };
+        let wanted: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query_as::<_, LockedRow>(LOCK_BOOKS)
+            .bind(project.id.0)
+            .bind(wanted)
+            .fetch_all(self.connection()?)
             .await;
-        self.judge(row)?.map(Disbursement::try_from).transpose()
+        let mut locked = HashMap::with_capacity(ids.len());
+        for row in self.judge(rows)? {
+            let disbursement = Disbursement::try_from(row.disbursement)?;
+            let milestone = Milestone::try_from(row.milestone)?;
+            locked.insert(disbursement.id, (milestone, disbursement));
+        }
+        let disbursements = ids.iter().filter_map(|id| locked.remove(id)).collect();
+        Ok(Some(LockedBooks {
+            project,
+            disbursements,
+        }))
     }
 
     async fn lease_next(
         &mut self,
         now: DateTime<Utc>,
-        until: DateTime<Utc>,
+        back_off: BackOff,
     ) -> Result<Option<DisbursementId>, StoreError> {
         let id = sqlx::query_scalar::<_, Uuid>(LEASE)
             .bind(now)
-            .bind(until)
+            .bind(back_off.least)
+            .bind(back_off.most)
             .fetch_optional(self.connection()?)
             .await;
         Ok(self.judge(id)?.map(DisbursementId))

@@ -96,7 +96,9 @@ fn taken(constraint: &str) -> Conflict {
     match constraint {
         "milestones_number" => Conflict::MilestoneNumber,
         "milestones_transfer_reference" => Conflict::TransferReference,
-        "disbursements_slot" | "disbursements_burn" => Conflict::LedgerSlot,
+        "disbursements_slot" | "disbursements_burn" | "disbursements_sequence_account" => {
+            Conflict::LedgerSlot
+        }
         "wallets_pkey" | "projects_wallet" => Conflict::Wallet,
         _ => Conflict::Stale,
     }

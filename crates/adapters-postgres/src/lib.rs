@@ -10,6 +10,8 @@
 //! [`record`]: tranche_application::ports::store::UnitOfWork::record
 
 mod audit;
+mod books;
+mod channels;
 mod config;
 mod credentials;
 mod disbursements;
@@ -20,13 +22,13 @@ mod projects;
 mod queries;
 mod record;
 mod rows;
+mod settlements;
 mod unit_of_work;
 
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
-use tranche_application::ports::custody::{SealedWallet, SealedWallets};
 use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
 
 pub use config::PostgresConfig;
@@ -165,13 +167,6 @@ impl Store for PostgresStore {
     async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
         let transaction = self.transaction().await?;
         Ok(Box::new(PostgresUnitOfWork::new(transaction)))
-    }
-}
-
-#[async_trait]
-impl SealedWallets for PostgresStore {
-    async fn sealed_wallet(&self, account_id: &str) -> Result<Option<SealedWallet>, StoreError> {
-        credentials::sealed_wallet(&self.pool, account_id).await
     }
 }
 

@@ -31,14 +31,25 @@ macro_rules! evidence {
     };
 }
 
-macro_rules! select_milestone {
+/// A milestone `m` with the rules of its project `p`.
+macro_rules! milestone_columns {
     () => {
-        "SELECT m.id, m.project_id, m.number, m.title, m.description, m.target_amount, m.status, \
+        "m.id, m.project_id, m.number, m.title, m.description, m.target_amount, m.status, \
          m.submitted_by, m.submitted_at, m.rejected_by, m.rejected_at, m.rejection_reason, \
          m.approved_by, m.approved_at, m.transfer_reference, m.transfer_amount, m.transfer_date, \
          m.transfer_notes, m.disbursement_id, m.disbursed_by, m.disbursed_at, m.burned, m.burn_id, \
-         m.created_at, m.updated_at, m.version, p.maker_checker, p.burn_policy \
-         FROM milestones m JOIN projects p ON p.id = m.project_id"
+         m.created_at, m.updated_at, m.version, p.maker_checker, p.burn_policy"
+    };
+}
+pub(crate) use milestone_columns;
+
+macro_rules! select_milestone {
+    () => {
+        concat!(
+            "SELECT ",
+            crate::milestones::milestone_columns!(),
+            " FROM milestones m JOIN projects p ON p.id = m.project_id"
+        )
     };
 }
 pub(crate) use select_milestone;

@@ -31,12 +31,13 @@ const LOCK: &str = concat!(select_project!(), " WHERE id = $1 FOR NO KEY UPDATE"
 const INSERT: &str = concat!(
     "project AS (INSERT INTO projects (",
     mutable!(),
-    ", id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1)"
+    ", id, created_at, opening_nav) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1)"
 );
-const UPDATE: &str = concat!(
+/// Of the first to the last of several changes as well: the version before the first one stands.
+pub(crate) const UPDATE: &str = concat!(
     "project AS (UPDATE projects SET (",
     mutable!(),
-    ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND version = ? - 1 RETURNING 1)"
+    ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND version = ? RETURNING 1)"
 );
 const DELETE: &str =
     "project AS (DELETE FROM projects WHERE id = ? AND version = ? - 1 RETURNING 1)";
@@ -53,12 +54,20 @@ pub(crate) fn bind<'q>(query: Binding<'q>, kind: Kind, project: &'q Project) -> 
     match kind {
         Kind::Insert => mutable(query, project)
             .bind(project.id.0)
-            .bind(project.created_at),
-        Kind::Update => mutable(query, project)
-            .bind(project.id.0)
-            .bind(project.version),
+            .bind(project.created_at)
+            .bind(project.nav.stroops()),
+        Kind::Update => bind_update(query, project, project.version - 1),
         Kind::Delete => query.bind(project.id.0).bind(project.version),
     }
+}
+
+/// The last state of a project whose version `before` must still stand.
+pub(crate) fn bind_update<'q>(
+    query: Binding<'q>,
+    project: &'q Project,
+    before: i64,
+) -> Binding<'q> {
+    mutable(query, project).bind(project.id.0).bind(before)
 }
 
 fn mutable<'q>(query: Binding<'q>, project: &'q Project) -> Binding<'q> {

@@ -6,6 +6,7 @@
 mod api_key;
 mod disbursement;
 mod event;
+mod further;
 mod milestone;
 mod project;
 
@@ -17,6 +18,7 @@ use tranche_domain::{Amount, BurnPolicy, Policy};
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use disbursement::DisbursementRow;
 pub(crate) use event::{EventRow, LoggedRow};
+pub(crate) use further::{KeptProposal, KeptReplacement};
 pub(crate) use milestone::MilestoneRow;
 pub(crate) use project::ProjectRow;
 

@@ -16,6 +16,7 @@ use tranche_domain::Change;
 
 use crate::errors::{failed, is_silent, unavailable};
 use crate::record;
+use crate::settlements::Batch;
 
 pub(crate) struct PostgresUnitOfWork {
     transaction: Transaction<'static, Postgres>,
@@ -44,6 +45,16 @@ impl PostgresUnitOfWork {
     pub(crate) fn judge<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.sound = outcome.is_ok();
         outcome.map_err(failed)
+    }
+
+    /// Takes the outcome of writing changes: whether every write found the version before it.
+    fn stood(&mut self, outcome: Result<bool, sqlx::Error>) -> Result<(), StoreError> {
+        if self.judge(outcome)? {
+            return Ok(());
+        }
+        // Parts of it are written: nothing may be made of them.
+        self.sound = false;
+        Err(StoreError::Conflict(Conflict::Stale))
     }
 }
 
@@ -80,13 +91,18 @@ impl UnitOfWork for PostgresUnitOfWork {
     async fn record(&mut self, change: &Change) -> Result<(), StoreError> {
         let statement = record::Statement::of(change)?;
         let outcome = statement.run(self.connection()?).await;
-        let stood = self.judge(outcome)?;
-        if !stood {
-            // Parts of the change are written: nothing may be made of them.
-            self.sound = false;
-            return Err(StoreError::Conflict(Conflict::Stale));
-        }
-        Ok(())
+        self.stood(outcome)
+    }
+
+    async fn record_settlements(&mut self, settlements: &[Change]) -> Result<(), StoreError> {
+        let Some(batch) = Batch::of(settlements)? else {
+            for change in settlements {
+                self.record(change).await?;
+            }
+            return Ok(());
+        };
+        let outcome = batch.run(self.connection()?).await;
+        self.stood(outcome)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -1,14 +1,18 @@
-//! Wallets and API keys: written inside a unit of work, read outside.
+//! Wallets, secrets and API keys: written inside a unit of work, read outside.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use tranche_application::keys::ApiKey;
-use tranche_application::ports::custody::{SealedWallet, SealedWallets};
+use tranche_application::ports::channels::NewChannel;
+use tranche_application::ports::custody::{
+    SealedSecret, SealedSecrets, SealedWallet, SealedWallets,
+};
 use tranche_application::ports::store::{Conflict, CredentialRepo, StoreError};
 use tranche_domain::{ProjectId, Role};
 
 use crate::SqliteStore;
+use crate::channels;
 use crate::errors::{failed, is_taken};
 use crate::rows::{Row, micros};
 use crate::unit_of_work::SqliteUnitOfWork;
@@ -33,6 +37,74 @@ impl CredentialRepo for SqliteUnitOfWork {
             Err(error) if is_taken(&error) => Err(StoreError::Conflict(Conflict::Wallet)),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    async fn keep_channel(&mut self, channel: &NewChannel) -> Result<(), StoreError> {
+        channels::keep(self.connection()?, channel).await?;
+        self.done();
+        Ok(())
+    }
+
+    async fn channels_funded(
+        &mut self,
+        account_ids: &[String],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        channels::funded(self.connection()?, account_ids, at).await?;
+        self.done();
+        Ok(())
+    }
+
+    async fn reseal_wallet(
+        &mut self,
+        wallet: &SealedWallet,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        let resealed = sqlx::query(
+            "UPDATE wallets SET key_id = ?, sealed_seed = ? WHERE account_id = ? AND key_id = ?",
+        )
+        .bind(&wallet.key_id)
+        .bind(&wallet.sealed_seed)
+        .bind(&wallet.account_id)
+        .bind(from_key)
+        .execute(self.connection()?)
+        .await
+        .map_err(failed)?;
+        self.done();
+        Ok(resealed.rows_affected() == 1)
+    }
+
+    async fn keep_secret(&mut self, secret: &SealedSecret) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO secrets (name, key_id, sealed) VALUES (?, ?, ?) \
+             ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(&secret.name)
+        .bind(&secret.key_id)
+        .bind(&secret.sealed)
+        .execute(self.connection()?)
+        .await
+        .map_err(failed)?;
+        self.done();
+        Ok(())
+    }
+
+    async fn reseal_secret(
+        &mut self,
+        secret: &SealedSecret,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        let resealed =
+            sqlx::query("UPDATE secrets SET key_id = ?, sealed = ? WHERE name = ? AND key_id = ?")
+                .bind(&secret.key_id)
+                .bind(&secret.sealed)
+                .bind(&secret.name)
+                .bind(from_key)
+                .execute(self.connection()?)
+                .await
+                .map_err(failed)?;
+        self.done();
+        Ok(resealed.rows_affected() == 1)
     }
 
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
@@ -77,12 +149,39 @@ impl SealedWallets for SqliteStore {
             .fetch_optional(&self.reader)
             .await
             .map_err(failed)?;
-        Ok(row.map(|row| SealedWallet {
-            account_id: row.account_id,
-            custody: row.custody,
+        Ok(row.map(SealedWallet::from))
+    }
+}
+
+#[async_trait]
+impl SealedSecrets for SqliteStore {
+    async fn sealed_secret(&self, name: &str) -> Result<Option<SealedSecret>, StoreError> {
+        let row: Option<SecretRow> = sqlx::query_as("SELECT * FROM secrets WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed)?;
+        Ok(row.map(|row| SealedSecret {
+            name: row.name,
             key_id: row.key_id,
-            sealed_seed: row.sealed_seed,
+            sealed: row.sealed,
         }))
+    }
+
+    async fn wallets_after(
+        &self,
+        account_id: &str,
+        limit: u32,
+    ) -> Result<Vec<SealedWallet>, StoreError> {
+        let rows: Vec<WalletRow> = sqlx::query_as(
+            "SELECT * FROM wallets WHERE account_id > ? ORDER BY account_id LIMIT ?",
+        )
+        .bind(account_id)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(failed)?;
+        Ok(rows.into_iter().map(SealedWallet::from).collect())
     }
 }
 
@@ -92,6 +191,24 @@ struct WalletRow {
     custody: String,
     key_id: String,
     sealed_seed: Vec<u8>,
+}
+
+impl From<WalletRow> for SealedWallet {
+    fn from(row: WalletRow) -> Self {
+        Self {
+            account_id: row.account_id,
+            custody: row.custody,
+            key_id: row.key_id,
+            sealed_seed: row.sealed_seed,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct SecretRow {
+    name: String,
+    key_id: String,
+    sealed: Vec<u8>,
 }
 
 #[derive(FromRow)]

@@ -65,6 +65,11 @@ pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(UNIQUE | PRIMARY_KEY | ROW_ID | TRIGGER))
 }
 
+/// Whether a trigger of ours refused the row.
+pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
+    code(error) == Some(TRIGGER)
+}
+
 /// Nothing was done, for a reason of this adapter's own.
 pub(crate) fn unavailable(why: impl Into<String>) -> StoreError {
     StoreError::Unavailable(Box::new(Unavailable(why.into())))

@@ -8,6 +8,8 @@
 //! A commit is on the disk when it returns (`synchronous = FULL`).
 
 mod audit;
+mod books;
+mod channels;
 mod credentials;
 mod disbursements;
 mod errors;

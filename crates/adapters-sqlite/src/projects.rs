@@ -51,8 +51,8 @@ async fn insert(connection: &mut SqliteConnection, row: ProjectRow) -> Result<()
     let inserted = sqlx::query(
         "INSERT INTO projects (id, name, nav, nav_reserved, lp_tokens_outstanding, \
          total_milestones, completed_milestones, last_milestone_date, wallet_account_id, \
-         maker_checker, burn_policy, created_at, version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         maker_checker, burn_policy, created_at, version, opening_nav) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(row.id)
     .bind(row.name)
@@ -67,6 +67,7 @@ async fn insert(connection: &mut SqliteConnection, row: ProjectRow) -> Result<()
     .bind(row.burn_policy)
     .bind(row.created_at)
     .bind(row.version)
+    .bind(row.nav)
     .execute(&mut *connection)
     .await;
     match inserted {

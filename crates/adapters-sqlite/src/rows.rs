@@ -6,6 +6,7 @@
 
 pub(crate) mod disbursement;
 pub(crate) mod event;
+pub(crate) mod further;
 pub(crate) mod milestone;
 pub(crate) mod project;
 

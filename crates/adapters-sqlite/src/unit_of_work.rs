@@ -78,6 +78,13 @@ impl UnitOfWork for SqliteUnitOfWork {
         Ok(())
     }
 
+    async fn record_settlements(&mut self, settlements: &[Change]) -> Result<(), StoreError> {
+        for change in settlements {
+            self.record(change).await?;
+        }
+        Ok(())
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.connection()?;
         self.transaction.commit().await.map_err(not_committed)

@@ -12,7 +12,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
 use tempfile::TempDir;
 use tranche_adapters_sqlite::SqliteStore;
-use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::books::Books;
+use tranche_application::ports::channels::Channels;
+use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::Store;
 use tranche_tests::contract::{Refused, StoreUnderTest};
@@ -78,6 +80,18 @@ impl StoreUnderTest for Subject {
     }
 
     fn wallets(&self) -> Arc<dyn SealedWallets> {
+        Arc::new(self.store.clone())
+    }
+
+    fn books(&self) -> Arc<dyn Books> {
+        Arc::new(self.store.clone())
+    }
+
+    fn channels(&self) -> Arc<dyn Channels> {
+        Arc::new(self.store.clone())
+    }
+
+    fn secrets(&self) -> Arc<dyn SealedSecrets> {
         Arc::new(self.store.clone())
     }
 

@@ -11,23 +11,30 @@
 //! from another age (a burn that lives for years), so the two ledgers may be at most
 //! `SAME_MOMENT` apart.
 //!
-//! **Judging** is in `judge`, searching the ledger in `search`.
+//! **Judging** is in `judge`, searching the ledger in `search`, a second opinion in `witness`, a higher
+//! fee in `outbid`, everybody's burns in `burns`.
 
+mod burns;
 mod judge;
+mod outbid;
 mod search;
+mod witness;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use stellar_xdr::{AccountId, Limits, TransactionResult, WriteXdr};
-use tranche_application::ports::burner::{LedgerBurner, LedgerError, SubmitHint};
+use stellar_xdr::TransactionResult;
+use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
 use tranche_application::ports::custody::{Custody, CustodyError};
 use tranche_domain::disbursement::verdict::ClosedLedger;
-use tranche_domain::disbursement::{BurnId, BurnOrder, LedgerSlot, PreparedBurn, Verdict};
+use tranche_domain::disbursement::{
+    BurnId, BurnOrder, LedgerSlot, PreparedBurn, Replacement, Verdict,
+};
 
 use crate::asset::Asset;
 use crate::classify::{codes, decode};
@@ -36,28 +43,25 @@ use crate::entries::Snapshot;
 use crate::envelope::{Burn, Draft, EnvelopeError};
 use crate::http::Endpoint;
 use crate::network::Network;
+use crate::node::{Node, Tip};
 use crate::preflight::Parties;
-use crate::rpc::Rpc;
+use crate::providers::Providers;
+use crate::rpc::wire::SendTransaction;
 
 /// How many ledgers the time and the state of one preparation may lie apart: five minutes on a public
 /// network, and a second or so on a sandbox that hurries.
 const SAME_MOMENT: u32 = 60;
-/// How many ledgers a node may lie behind the newest one seen before its answers are refused: ten
-/// minutes, which no load balancer should hide and every reset of a network exceeds.
-const TOLERATED_LAG: u32 = 120;
-/// Asked for to learn the ledger's time: no transaction has this hash.
-const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Burns an asset on Stellar by paying it to its issuer.
 pub struct StellarBurner {
-    rpc: Rpc,
-    network: Network,
+    providers: Providers,
+    witness: Option<Node>,
+    network: Arc<Network>,
     asset: Asset,
     burn_ttl: Duration,
-    max_fee: u32,
+    first_fee: u32,
+    most_fee: u64,
     custody: Arc<dyn Custody>,
-    /// The newest ledger any answer showed.
-    newest: AtomicU32,
 }
 
 impl StellarBurner {
@@ -67,28 +71,26 @@ impl StellarBurner {
     /// [`ConfigError`] for a setting that cannot work.
     pub fn try_new(config: StellarConfig, custody: Arc<dyn Custody>) -> Result<Self, ConfigError> {
         config.check()?;
+        let network = Arc::new(Network::new(config.network_passphrase.clone()));
+        let witness = config.witness_rpc_url.as_ref().map(|url| {
+            let endpoint = Endpoint::try_new(url, config.timeout)?;
+            // It may lie behind the others for good, and is measured by its own answers only.
+            Ok(Node::new(
+                endpoint,
+                network.clone(),
+                Arc::new(Tip::default()),
+            ))
+        });
         Ok(Self {
-            rpc: Rpc::new(Endpoint::try_new(&config.rpc_url, config.timeout)?),
-            network: Network::new(config.network_passphrase),
-            asset: config.asset,
+            providers: Providers::try_new(&config, &network)?,
+            witness: witness.transpose()?,
+            network,
             burn_ttl: config.burn_ttl,
-            max_fee: config.max_fee,
+            first_fee: config.first_fee(),
+            most_fee: config.most_fee,
+            asset: config.asset,
             custody,
-            newest: AtomicU32::new(0),
         })
-    }
-
-    /// # Errors
-    /// [`LedgerError::Misconfigured`] when the server belongs to another network.
-    async fn check_network(&self) -> Result<(), LedgerError> {
-        let served = self.rpc.get_network().await?.passphrase;
-        if served == self.network.passphrase() {
-            return Ok(());
-        }
-        Err(LedgerError::Misconfigured(format!(
-            "the RPC server belongs to {served:?}, not to {:?}",
-            self.network.passphrase()
-        )))
     }
 
     /// # Errors
@@ -105,54 +107,22 @@ impl StellarBurner {
         )))
     }
 
-    /// The newest closed ledger, and when it closed.
-    async fn ledger_time(&self) -> Result<ClosedLedger, LedgerError> {
-        let answer = self.rpc.get_transaction(NOBODY).await?;
-        self.witness(answer.latest_ledger)?;
-        answer.closed().ok_or_else(|| {
-            LedgerError::Unavailable("the server does not say when a ledger closed".to_owned())
-        })
-    }
-
-    /// Reads ledger entries together.
-    async fn read(
-        &self,
-        keys: Result<Vec<String>, stellar_xdr::Error>,
-    ) -> Result<Snapshot, LedgerError> {
-        let keys = keys.map_err(|error| LedgerError::Misconfigured(error.to_string()))?;
-        let answer = self.rpc.get_ledger_entries(&keys).await?;
-        self.witness(answer.latest_ledger)?;
-        Snapshot::of(&answer).map_err(LedgerError::Unavailable)
-    }
-
-    /// Remembers that a ledger was seen, and refuses one from long before: ledgers never run
-    /// backwards, so the node is stuck, or the network was reset and nothing it says concerns our
-    /// burns. Lasts until a restart, and then the burns' own `signed_at_ledger` keeps watch.
-    fn witness(&self, ledger: u32) -> Result<(), LedgerError> {
-        let newest = self.newest.fetch_max(ledger, Ordering::Relaxed);
-        if ledger.saturating_add(TOLERATED_LAG) >= newest {
-            return Ok(());
-        }
-        Err(LedgerError::Unavailable(format!(
-            "the ledger runs backwards: {ledger} after {newest}; the node lags, or the network was reset"
-        )))
-    }
-
-    async fn signatures(
+    /// The ledger's time, and the state of everything the burn depends on.
+    async fn survey(
         &self,
         parties: &Parties,
-        digest: [u8; 32],
-    ) -> Result<Vec<(AccountId, [u8; 64])>, LedgerError> {
-        let mut signatures = Vec::with_capacity(2);
-        for signer in parties.signers() {
-            let signature = self
-                .custody
-                .sign(&signer.to_string(), digest)
-                .await
-                .map_err(|error| custody_error(&error))?;
-            signatures.push((signer.clone(), signature));
+        node: &Node,
+    ) -> Result<(ClosedLedger, Snapshot), LedgerError> {
+        node.ready().await?;
+        let closed = node.ledger_time().await?;
+        let snapshot = node.read(parties.keys(&self.asset)).await?;
+        if snapshot.ledger.abs_diff(closed.sequence) > SAME_MOMENT {
+            return Err(LedgerError::Unavailable(format!(
+                "the server's answers are of different ages: ledgers {} and {}",
+                closed.sequence, snapshot.ledger
+            )));
         }
-        Ok(signatures)
+        Ok((closed, snapshot))
     }
 
     fn max_time(&self, closed: ClosedLedger) -> Result<(NonZeroU64, DateTime<Utc>), LedgerError> {
@@ -181,26 +151,42 @@ impl From<EnvelopeError> for LedgerError {
     }
 }
 
+/// What an answer to a sending says, and the fee it asks for where that is the trouble.
+fn hint(answer: SendTransaction) -> SubmitHint {
+    let result = answer
+        .error_result_xdr
+        .and_then(|xdr| decode::<TransactionResult>(&xdr).ok());
+    let code = result.as_ref().and_then(codes::of_result);
+    let fee_asked = result
+        .filter(|_| code == Some(codes::INSUFFICIENT_FEE))
+        .and_then(|result| u64::try_from(result.fee_charged).ok())
+        .filter(|fee| *fee > 0);
+    SubmitHint {
+        said: match code {
+            Some(code) => format!("{} {code}", answer.status),
+            None => answer.status,
+        },
+        fee_asked,
+    }
+}
+
 #[async_trait]
 impl LedgerBurner for StellarBurner {
+    fn network(&self) -> &str {
+        self.network.passphrase()
+    }
+
     async fn prepare(&self, order: &BurnOrder) -> Result<PreparedBurn, LedgerError> {
-        let parties = Parties::of(order, &self.asset)?;
-        self.ready().await?;
-        let closed = self.ledger_time().await?;
-        let snapshot = self.read(parties.keys(&self.asset)).await?;
-        if snapshot.ledger.abs_diff(closed.sequence) > SAME_MOMENT {
-            return Err(LedgerError::Unavailable(format!(
-                "the server's answers are of different ages: ledgers {} and {}",
-                closed.sequence, snapshot.ledger
-            )));
-        }
-        let sequence = parties.check(order, self.max_fee, &self.asset, &snapshot)?;
+        let parties = &Parties::of(order, &self.asset)?;
+        let survey = |node: Arc<Node>| async move { self.survey(parties, &node).await };
+        let (closed, snapshot) = self.providers.ask(survey).await?;
+        let sequence = parties.check(order, self.first_fee, &self.asset, &snapshot)?;
         let (max_time, valid_until) = self.max_time(closed)?;
         let burn = Burn {
             source: parties.sequence.clone(),
             wallet: parties.other_wallet().cloned(),
             sequence,
-            fee: self.max_fee,
+            fee: self.first_fee,
             min_time: 0,
             max_time,
             ledgers: None,
@@ -209,14 +195,10 @@ impl LedgerBurner for StellarBurner {
             amount: order.amount.stroops(),
         };
         let draft = Draft::burn(&burn, &self.network)?;
-        let hash = draft.hash();
-        let signatures = self.signatures(&parties, hash).await?;
-        let envelope = draft
-            .sign(&signatures)
-            .and_then(|envelope| Ok(envelope.to_xdr(Limits::none())?))?;
+        let signers: Vec<_> = parties.signers().collect();
         Ok(PreparedBurn {
-            id: BurnId(hex::encode(hash)),
-            envelope,
+            id: BurnId(hex::encode(draft.hash())),
+            envelope: self.sign(draft, &signers).await?,
             memo: order.memo,
             slot: LedgerSlot {
                 network: self.network.passphrase().to_owned(),
@@ -225,38 +207,71 @@ impl LedgerBurner for StellarBurner {
             },
             valid_until,
             signed_at_ledger: snapshot.ledger,
+            replacements: Vec::new(),
         })
     }
 
     async fn submit(&self, burn: &PreparedBurn) -> Result<SubmitHint, LedgerError> {
-        use base64::Engine as _;
         self.check_slot(burn)?;
-        let envelope = base64::engine::general_purpose::STANDARD.encode(&burn.envelope);
-        let answer = self.rpc.send_transaction(&envelope).await?;
-        let reason = answer
-            .error_result_xdr
-            .and_then(|xdr| decode::<TransactionResult>(&xdr).ok())
-            .and_then(|result| codes::of_result(&result));
-        let hint = match reason {
-            Some(code) => format!("{} {code}", answer.status),
-            None => answer.status,
-        };
-        tracing::debug!(burn = %burn.id, hint, "sent");
-        Ok(SubmitHint(hint))
+        let envelope = &STANDARD.encode(burn.newest_envelope());
+        // The next server gets the same bytes, even if they arrived at the one before.
+        let answer = self
+            .providers
+            .ask(|node| async move { Ok(node.rpc.send_transaction(envelope).await?) });
+        let hint = hint(answer.await?);
+        tracing::debug!(burn = %burn.id, said = hint.said, fee_asked = hint.fee_asked, "sent");
+        Ok(hint)
+    }
+
+    async fn outbid(
+        &self,
+        burn: &PreparedBurn,
+        fee_asked: u64,
+    ) -> Result<Option<Replacement>, LedgerError> {
+        self.check_slot(burn)?;
+        self.offer_more(burn, fee_asked).await
     }
 
     async fn verdict(&self, burn: &PreparedBurn) -> Result<Verdict, LedgerError> {
-        self.judge(burn).await
+        self.check_slot(burn)?;
+        let several = self.providers.have_several();
+        let judgement = |node: Arc<Node>| async move {
+            let verdict = judge::judge(&node, burn).await?;
+            if several && matches!(verdict, Verdict::Undecided(_)) {
+                // A node that fell behind its network would never decide.
+                node.check_health().await?;
+            }
+            Ok(verdict)
+        };
+        let verdict = self.providers.ask(judgement).await?;
+        match &self.witness {
+            Some(witness) => witness::confirm(witness, burn, verdict).await,
+            None => Ok(verdict),
+        }
+    }
+
+    async fn burns_since(
+        &self,
+        from: Option<u32>,
+        wallets: &[String],
+    ) -> Result<BurnsSeen, LedgerError> {
+        let asset = &self.asset;
+        let seen = |node: Arc<Node>| async move { burns::since(&node, asset, from, wallets).await };
+        // Whoever remembers further back is asked before a gap is admitted.
+        let gap = |seen: &BurnsSeen| from.map_or(0, |from| seen.from.saturating_sub(from));
+        let seen = self.providers.ask_for_least(seen, gap).await?;
+        match &self.witness {
+            Some(witness) => {
+                let answer = burns::since(witness, asset, from, wallets);
+                burns::union(&seen, witness::ask(witness, answer).await?)
+            }
+            None => Ok(seen),
+        }
     }
 
     async fn ready(&self) -> Result<(), LedgerError> {
-        let health = self.rpc.get_health().await?;
-        if health.status != "healthy" {
-            return Err(LedgerError::Unavailable(format!(
-                "the RPC server says it is {:?}",
-                health.status
-            )));
-        }
-        self.check_network().await
+        self.providers
+            .ask(|node| async move { node.ready().await })
+            .await
     }
 }

@@ -9,13 +9,14 @@ use stellar_xdr::{
     TransactionResultResult,
 };
 use thiserror::Error;
+use tranche_domain::disbursement::BurnId;
 use tranche_domain::disbursement::verdict::Lookup;
 
 use crate::rpc::wire::{GetTransaction, Status};
-use held::Held;
+use held::{Held, used_its_sequence};
 
 /// Deep and long enough for every envelope, result and entry that a ledger holds.
-const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     depth: 500,
     len: 4 * 1024 * 1024,
 };
@@ -28,11 +29,11 @@ pub struct Garbled {
     detail: String,
 }
 
-/// One burn, as the ledger would hold it.
+/// One name of a burn, as the ledger would hold it.
 #[derive(Clone, Copy, Debug)]
-pub struct Ours<'a> {
+pub struct Ours {
     /// The hash of the transaction, without signatures.
-    pub hash: &'a [u8; 32],
+    pub hash: [u8; 32],
     /// The network's id, which the hash begins with.
     pub network_id: [u8; 32],
 }
@@ -57,7 +58,7 @@ pub fn decode<T: ReadXdr>(base64: &str) -> Result<T, String> {
     T::from_xdr_base64(base64, LIMITS).map_err(|error| error.to_string())
 }
 
-impl Ours<'_> {
+impl Ours {
     /// What the answer to looking the burn up by its hash means.
     ///
     /// # Errors
@@ -89,11 +90,12 @@ impl Ours<'_> {
             decode(included.result).map_err(|error| unreadable("result", error))?;
         let held = Held::of(&envelope, self.network_id)
             .map_err(|error| unreadable("envelope", error.to_string()))?;
-        let same = held.hash == *self.hash;
+        let same = held.hash == self.hash;
         let ledger = included.ledger;
         match included.status {
             Status::NotFound => Ok(Lookup::NotFound),
             Status::Success => Ok(Lookup::Succeeded {
+                burn: BurnId(hex::encode(self.hash)),
                 ledger,
                 as_ordered: same && self.burned(&held, &result),
             }),
@@ -101,6 +103,9 @@ impl Ours<'_> {
             // The fee bump around it was charged and stopped: the burn inside did not run, may
             // still, and has not used its sequence number.
             Status::Failed if held.bumped && !self.inner_failed(&result) => Ok(Lookup::NotFound),
+            // Included, charged, and stopped at the sequence number itself: it is not used by that,
+            // and the search decides who used it.
+            Status::Failed if !used_its_sequence(&result, held.bumped) => Ok(Lookup::NotFound),
             Status::Failed => match codes::of_result(&result) {
                 Some(code) => Ok(Lookup::Failed {
                     ledger,
@@ -116,7 +121,7 @@ impl Ours<'_> {
         let operations = match &result.result {
             TransactionResultResult::TxSuccess(operations) if !held.bumped => operations,
             TransactionResultResult::TxFeeBumpInnerSuccess(inner)
-                if held.bumped && inner.transaction_hash.0 == *self.hash =>
+                if held.bumped && inner.transaction_hash.0 == self.hash =>
             {
                 match &inner.result.result {
                     stellar_xdr::InnerTransactionResultResult::TxSuccess(operations) => operations,
@@ -137,7 +142,7 @@ impl Ours<'_> {
         matches!(
             &result.result,
             TransactionResultResult::TxFeeBumpInnerFailed(inner)
-                if inner.transaction_hash.0 == *self.hash
+                if inner.transaction_hash.0 == self.hash
         )
     }
 

@@ -1,4 +1,5 @@
-//! The bytes of a burn: a payment of an issued asset to its issuer, built, hashed and signed.
+//! The bytes of a burn: a payment of an issued asset to its issuer, built, hashed and signed. And
+//! those that open the channel accounts which lend burns their sequence numbers.
 //!
 //! Equal, byte for byte, to what the official SDKs make of the same inputs (`tests/it/vectors.rs`).
 //! A transaction here always has an end (`max_time`) and never a relaxed sequence (`minSeqNum`): the
@@ -8,7 +9,7 @@ use std::num::NonZeroU64;
 
 use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
 use stellar_xdr::{
-    AccountId, DecoratedSignature, FeeBumpTransaction, FeeBumpTransactionEnvelope,
+    AccountId, CreateAccountOp, DecoratedSignature, FeeBumpTransaction, FeeBumpTransactionEnvelope,
     FeeBumpTransactionExt, FeeBumpTransactionInnerTx, Hash, LedgerBounds, Memo, MuxedAccount,
     Operation, OperationBody, PaymentOp, Preconditions, PreconditionsV2, SequenceNumber, Signature,
     SignatureHint, TimeBounds, TimePoint, Transaction, TransactionEnvelope, TransactionExt,
@@ -45,6 +46,23 @@ pub struct Burn {
     pub amount: i64,
 }
 
+/// The opening of accounts, before it is a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The account that pays.
+    pub source: AccountId,
+    /// Its sequence number plus one.
+    pub sequence: i64,
+    /// The most it may cost beside the balances, in stroops.
+    pub fee: u32,
+    /// It cannot be included in a ledger that closes after this second.
+    pub max_time: NonZeroU64,
+    /// The accounts, up to a hundred.
+    pub accounts: Vec<AccountId>,
+    /// What each begins with, in stroops of XLM.
+    pub starting_balance: i64,
+}
+
 /// Why there is no envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EnvelopeError {
@@ -72,7 +90,7 @@ pub struct Draft {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
-    Burn(Transaction),
+    Plain(Transaction),
     FeeBump(FeeBumpTransaction),
 }
 
@@ -90,18 +108,54 @@ impl Draft {
                 amount: burn.amount,
             }),
         };
-        let transaction = Transaction {
-            source_account: burn.source.clone().into(),
-            fee: burn.fee,
-            seq_num: SequenceNumber(burn.sequence),
-            cond: preconditions(burn),
-            memo: Memo::Hash(Hash(burn.memo)),
-            operations: vec![payment].try_into()?,
-            ext: TransactionExt::V0,
+        Self::plain(
+            Transaction {
+                source_account: burn.source.clone().into(),
+                fee: burn.fee,
+                seq_num: SequenceNumber(burn.sequence),
+                cond: preconditions(burn),
+                memo: Memo::Hash(Hash(burn.memo)),
+                operations: vec![payment].try_into()?,
+                ext: TransactionExt::V0,
+            },
+            network,
+        )
+    }
+
+    /// The transaction that opens accounts.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Encoding`] for more than a hundred.
+    pub fn opening(opening: &Opening, network: &Network) -> Result<Self, EnvelopeError> {
+        let create = |destination: &AccountId| Operation {
+            source_account: None,
+            body: OperationBody::CreateAccount(CreateAccountOp {
+                destination: destination.clone(),
+                starting_balance: opening.starting_balance,
+            }),
         };
+        let operations: Vec<_> = opening.accounts.iter().map(create).collect();
+        Self::plain(
+            Transaction {
+                source_account: opening.source.clone().into(),
+                fee: opening.fee,
+                seq_num: SequenceNumber(opening.sequence),
+                cond: Preconditions::Time(TimeBounds {
+                    min_time: TimePoint(0),
+                    max_time: TimePoint(opening.max_time.get()),
+                }),
+                memo: Memo::None,
+                operations: operations.try_into()?,
+                ext: TransactionExt::V0,
+            },
+            network,
+        )
+    }
+
+    fn plain(transaction: Transaction, network: &Network) -> Result<Self, EnvelopeError> {
         let hash = transaction.hash(network.id())?;
         Ok(Self {
-            body: Body::Burn(transaction),
+            body: Body::Plain(transaction),
             hash,
         })
     }
@@ -150,7 +204,7 @@ impl Draft {
             .collect::<Result<Vec<_>, _>>()?
             .try_into()?;
         Ok(match self.body {
-            Body::Burn(tx) => TransactionEnvelope::Tx(TransactionV1Envelope { tx, signatures }),
+            Body::Plain(tx) => TransactionEnvelope::Tx(TransactionV1Envelope { tx, signatures }),
             Body::FeeBump(tx) => {
                 TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope { tx, signatures })
             }

@@ -1,9 +1,10 @@
-//! One HTTP POST with a deadline and a bound on the answer. Errors never show the URL, which may
+//! One HTTP request with a deadline and a bound on the answer. Errors never show the URL, which may
 //! hold a provider's key.
 
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url, redirect};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -37,11 +38,12 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A place that takes JSON by POST.
+/// A place that takes JSON by POST, or gives it by GET.
 #[derive(Clone)]
 pub struct Endpoint {
     client: Client,
     url: Url,
+    headers: HeaderMap,
 }
 
 impl Endpoint {
@@ -73,7 +75,20 @@ impl Endpoint {
         let client = builder
             .build()
             .map_err(|error| ConfigError::HttpClient(error.without_url().to_string()))?;
-        Ok(Self { client, url })
+        Ok(Self {
+            client,
+            url,
+            headers: HeaderMap::new(),
+        })
+    }
+
+    /// The server's host, and its port where the URL names one: all of the URL that holds no key.
+    pub fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
     }
 
     /// Another path of the same server.
@@ -81,6 +96,20 @@ impl Endpoint {
         let base = self.url.path().trim_end_matches('/').to_owned();
         self.url.set_path(&format!("{base}{path}"));
         self
+    }
+
+    /// With another header.
+    pub fn with(mut self, name: &'static str, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Reads the whole answer to a GET.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn get(&self) -> Result<Answer, TransportError> {
+        self.answer(self.client.get(self.url.clone())).await
     }
 
     /// Posts `body` as JSON and reads the whole answer.
@@ -91,13 +120,13 @@ impl Endpoint {
         &self,
         body: &B,
     ) -> Result<Answer, TransportError> {
-        let mut response = self
-            .client
-            .post(self.url.clone())
-            .json(body)
-            .send()
+        self.answer(self.client.post(self.url.clone()).json(body))
             .await
-            .map_err(classify)?;
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer, TransportError> {
+        let request = request.headers(self.headers.clone());
+        let mut response = request.send().await.map_err(classify)?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
@@ -151,6 +180,19 @@ mod tests {
         for base in ["http://127.0.0.1:1/rpc", "http://127.0.0.1:1/rpc/"] {
             let endpoint = Endpoint::try_new(base, SECOND).unwrap().at("/sandbox/fund");
             assert_eq!(endpoint.url.as_str(), "http://127.0.0.1:1/rpc/sandbox/fund");
+        }
+    }
+
+    #[test]
+    fn the_host_is_named_without_a_key() {
+        for (url, host) in [
+            (
+                "https://user:secret@rpc.example/v1/key?token=k",
+                "rpc.example",
+            ),
+            ("http://127.0.0.1:8000/key", "127.0.0.1:8000"),
+        ] {
+            assert_eq!(Endpoint::try_new(url, SECOND).unwrap().host(), host);
         }
     }
 

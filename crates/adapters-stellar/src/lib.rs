@@ -5,11 +5,13 @@
 //! | [`asset`], [`account`], [`network`] | names as the ledger writes them, and their XDR |
 //! | [`envelope`] | the bytes of a burn, equal to those of the official SDKs |
 //! | `rpc` | transport only: questions, deadlines, bounds; no judgement |
+//! | `node`, `providers` | the servers, each believed with care, and asked in turn |
 //! | `classify` | what one remote answer means; pure |
 //! | `preflight` | what the ledger would refuse, found out before signing; pure |
 //! | [`burner`] | the `LedgerBurner` port over the above |
-//! | [`custody`] | the `Custody` port: seeds sealed under a master key |
-//! | [`sandbox_wallets`] | the `WalletOpener` port, on a ledger that allows it |
+//! | [`custody`] | the `Custody` port: seeds sealed under a master key, or keys held by Vault |
+//! | [`funder`] | the `ChannelFunder` port, paid for by an account of the operator's |
+//! | [`sandbox`] | the `WalletOpener` and `ChannelFunder` ports, on a ledger that gives them away |
 //!
 //! # TLS
 //! `https` URLs use rustls. The process's `main` installs a crypto provider first, so that no two
@@ -24,16 +26,23 @@ pub mod config;
 pub mod custody;
 mod entries;
 pub mod envelope;
+pub mod funder;
 mod http;
+mod keypair;
 pub mod network;
+mod node;
 mod preflight;
+mod providers;
 mod rpc;
-pub mod sandbox_wallets;
+pub mod sandbox;
 #[cfg(test)]
 mod testing;
 
 pub use asset::{Asset, AssetError};
 pub use burner::StellarBurner;
 pub use config::{ConfigError, StellarConfig};
-pub use custody::{LocalCustody, MasterKey, MasterKeyError};
-pub use sandbox_wallets::SandboxWallets;
+pub use custody::{
+    Custodians, LocalCustody, MasterKey, MasterKeyError, VaultConfig, VaultToken, VaultTransit,
+};
+pub use funder::FunderAccount;
+pub use sandbox::{SandboxChannels, SandboxWallets};

@@ -21,6 +21,8 @@ pub struct Parties {
     pub sequence: AccountId,
 }
 
+const TOO_WEAK: &str = "signature_too_weak";
+
 fn refused<T>(code: &'static str, detail: String) -> Result<T, LedgerError> {
     Err(LedgerError::Refused { code, detail })
 }
@@ -86,9 +88,10 @@ impl Parties {
     /// The sequence number the burn takes, if the ledger would accept it as things stand.
     ///
     /// # Errors
-    /// [`LedgerError::Refused`] with `no_account`, `no_trustline`, `not_authorized`, `underfunded`,
-    /// `no_sequence_account`, `insufficient_fee_balance`, `signature_too_weak` or
-    /// `sequence_exhausted`.
+    /// [`LedgerError::Refused`] with `no_account`, `no_trustline`, `not_authorized`, `underfunded` or
+    /// what is said of a source: `no_sequence_account`, `insufficient_fee_balance`,
+    /// `signature_too_weak` or `sequence_exhausted`. Of a source that is not the wallet, and of which
+    /// there are others, that is [`LedgerError::UnfitSequenceAccount`].
     pub fn check(
         &self,
         order: &BurnOrder,
@@ -101,13 +104,13 @@ impl Parties {
         };
         self.check_tokens(order, asset, snapshot)?;
         let Some(source) = snapshot.account(&self.sequence) else {
-            return refused(
+            return self.unfit(
                 "no_sequence_account",
                 format!("the sequence account {} does not exist", self.sequence),
             );
         };
         if source.spendable < i64::from(fee) {
-            return refused(
+            return self.unfit(
                 "insufficient_fee_balance",
                 format!(
                     "{} can spend {} stroops of XLM above its reserve; the fee may take {fee}",
@@ -115,17 +118,27 @@ impl Parties {
                 ),
             );
         }
-        strong_enough(&self.sequence, &source, source.low)?;
-        strong_enough(&self.wallet, &wallet, wallet.medium)?;
+        too_weak(&self.sequence, &source, source.low)
+            .map_or(Ok(()), |detail| self.unfit(TOO_WEAK, detail))?;
+        too_weak(&self.wallet, &wallet, wallet.medium)
+            .map_or(Ok(()), |detail| refused(TOO_WEAK, detail))?;
         source.sequence.checked_add(1).map_or_else(
             || {
-                refused(
+                self.unfit(
                     "sequence_exhausted",
                     format!("{} has no sequence number left", self.sequence),
                 )
             },
             Ok,
         )
+    }
+
+    /// Refuses for what is wrong with the source: another one may do, where it is not the wallet.
+    fn unfit<T>(&self, code: &'static str, detail: String) -> Result<T, LedgerError> {
+        if self.other_wallet().is_some() {
+            return Err(LedgerError::UnfitSequenceAccount { code, detail });
+        }
+        refused(code, detail)
     }
 
     fn check_tokens(
@@ -166,19 +179,15 @@ impl Parties {
     }
 }
 
-/// Whether the master key alone may sign: custody holds no other.
-fn strong_enough(id: &AccountId, account: &AccountState, needed: u8) -> Result<(), LedgerError> {
+/// Why the master key alone may not sign, if so: custody holds no other.
+fn too_weak(id: &AccountId, account: &AccountState, needed: u8) -> Option<String> {
     let needed = needed.max(1);
-    if account.master_weight >= needed {
-        return Ok(());
-    }
-    refused(
-        "signature_too_weak",
+    (account.master_weight < needed).then(|| {
         format!(
             "the key of {id} weighs {}, and {needed} is needed",
             account.master_weight
-        ),
-    )
+        )
+    })
 }
 
 #[cfg(test)]

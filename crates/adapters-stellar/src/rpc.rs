@@ -15,12 +15,14 @@ use tranche_application::ports::burner::LedgerError;
 
 use crate::http::{Endpoint, TransportError};
 use wire::{
-    GetHealth, GetLedgerEntries, GetNetwork, GetTransaction, GetTransactions, Response,
+    GetEvents, GetHealth, GetLedgerEntries, GetNetwork, GetTransaction, GetTransactions, Response,
     SendTransaction,
 };
 
 /// How many transactions one page asks for; the protocol's default allows 200.
 pub const PAGE: usize = 100;
+/// How many events one page asks for: a tenth of what the protocol allows.
+pub const EVENTS: usize = 1_000;
 /// What a remote message may contribute to one of ours.
 const LONGEST_MESSAGE: usize = 200;
 
@@ -69,12 +71,32 @@ impl From<RpcError> for LedgerError {
     }
 }
 
-/// Where a listing of transactions begins.
+/// Where a listing begins.
 pub enum Start<'a> {
-    /// At the first transaction of a ledger.
+    /// With the first of a ledger.
     Ledger(u32),
-    /// After the last one of the page before.
+    /// Behind the page before.
     Cursor(&'a str),
+}
+
+impl Start<'_> {
+    /// The parameters of a page of up to `limit`.
+    fn params(&self, limit: usize) -> Value {
+        match self {
+            Self::Ledger(ledger) => {
+                json!({ "startLedger": ledger, "pagination": { "limit": limit } })
+            }
+            Self::Cursor(cursor) => json!({ "pagination": { "cursor": cursor, "limit": limit } }),
+        }
+    }
+}
+
+/// Which events are listed.
+pub struct EventFilter {
+    /// The contract that emits them, `C…`.
+    pub contract: String,
+    /// The base64 of a topic each, or `*` for any.
+    pub topics: [String; 3],
 }
 
 /// A client of one server.
@@ -124,15 +146,26 @@ impl Rpc {
     /// Up to [`PAGE`] transactions in the order of the ledger. A page that is not full reaches
     /// the answer's `latest_ledger`.
     pub async fn get_transactions(&self, from: Start<'_>) -> Result<GetTransactions, RpcError> {
-        let params = match from {
-            Start::Ledger(ledger) => {
-                json!({ "startLedger": ledger, "pagination": { "limit": PAGE } })
-            }
-            Start::Cursor(cursor) => {
-                json!({ "pagination": { "cursor": cursor, "limit": PAGE } })
-            }
-        };
-        self.call("getTransactions", Some(params)).await
+        self.call("getTransactions", Some(from.params(PAGE))).await
+    }
+
+    /// Up to [`EVENTS`] events in the order of the ledger. A page may hold fewer and not reach the
+    /// answer's `latest_ledger`: its cursor says how far it came.
+    pub async fn get_events(
+        &self,
+        from: Start<'_>,
+        filter: &EventFilter,
+    ) -> Result<GetEvents, RpcError> {
+        let mut params = from.params(EVENTS);
+        if let Some(params) = params.as_object_mut() {
+            let filter = json!({
+                "type": "contract",
+                "contractIds": [filter.contract],
+                "topics": [filter.topics],
+            });
+            params.insert("filters".to_owned(), json!([filter]));
+        }
+        self.call("getEvents", Some(params)).await
     }
 
     async fn call<R: DeserializeOwned>(

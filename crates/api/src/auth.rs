@@ -117,11 +117,6 @@ impl Authenticated {
                 "send an API key as `Authorization: Bearer …`",
             )
         })?;
-        let Identity {
-            subject,
-            roles,
-            scope,
-        } = identify(token, app).await?;
         let ip_address = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
@@ -132,15 +127,29 @@ impl Authenticated {
             .and_then(|value| value.to_str().ok())
             .map(|text| text.chars().take(512).collect());
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        let origin = Origin {
+            ip_address,
+            user_agent,
+            request_id,
+        };
+        Self::by_token(token, origin, app).await
+    }
+
+    /// Whoever a token speaks for, calling from there.
+    ///
+    /// # Errors
+    /// 401 for a token that is not in force.
+    pub async fn by_token(token: &str, origin: Origin, app: &App) -> Result<Self, Problem> {
+        let Identity {
+            subject,
+            roles,
+            scope,
+        } = identify(token, app).await?;
         Ok(Self {
             subject,
             roles,
             scope,
-            origin: Origin {
-                ip_address,
-                user_agent,
-                request_id,
-            },
+            origin,
         })
     }
 }

@@ -37,7 +37,7 @@ pub struct WalletBody {
     /// `G…`, with `custody`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
-    /// The custodian's name.
+    /// The custodian's name: `vault`, or `vault:KEY` where its key is not named by the account id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custody: Option<String>,
 }
@@ -110,6 +110,23 @@ pub struct DisburseBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = r"^\d+(\.\d{1,7})?$")]
     pub amount: Option<String>,
+}
+
+/// One person's judgement on a disbursement that the ledger's answers cannot decide.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ResolutionBody {
+    /// `burned` or `failed`.
+    #[schema(pattern = "^(burned|failed)$")]
+    pub judgement: String,
+    /// With `burned`: the transaction that burned, one of the disbursement's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_hash: Option<String>,
+    /// With `burned`: the ledger that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<u32>,
+    /// How you know; 1 to 2,000 characters.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub why: String,
 }
 
 /// A command that needs no more than its address: `{}` or nothing.

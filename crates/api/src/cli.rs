@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use tranche_domain::Role;
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use tranche_domain::{Amount, Role};
 use uuid::Uuid;
 
 use crate::config::Settings;
@@ -45,8 +46,24 @@ pub enum Command {
     /// Issue, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Take up every open disbursement once
-    Reconcile,
+    /// Show which master key seals what, and re-wrap it all under the one in force
+    #[command(subcommand)]
+    Custody(CustodyCommand),
+    /// Take up every open disbursement once, then compare books and ledger
+    Reconcile {
+        /// Only compare; exit code 1 when they differ
+        #[arg(long)]
+        check: bool,
+        /// Go on without the ledgers that no node shows any more: you know that no burn is in them
+        #[arg(long)]
+        accept_gap: bool,
+    },
+    /// Look at a disbursement that needs an operator, and decide it, two people together
+    #[command(subcommand)]
+    Disbursement(DisbursementCommand),
+    /// Make and list channel accounts: as many burns are in flight at once as there are channels
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
     /// Print the settings in force, secrets masked
     Config,
     /// Print the OpenAPI document
@@ -77,6 +94,107 @@ pub enum KeyCommand {
         /// Its id, as `key list` shows it
         id: String,
     },
+}
+
+#[derive(Subcommand)]
+pub enum CustodyCommand {
+    /// Show how much each master key seals; exit code 0 only if every one of them is given
+    Status,
+    /// Re-wrap every wallet and secret under the master key in force; exit code 0 only if all were
+    Rotate {
+        /// Put a new key in force first, for the key file that tranche keeps itself
+        #[arg(long)]
+        new_key: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum DisbursementCommand {
+    /// Everything that is known about it, and what the ledger says now
+    Show {
+        /// Its id
+        id: Uuid,
+    },
+    /// Propose how it ended; the API key says who you are
+    Resolve {
+        /// Its id
+        id: Uuid,
+        #[command(flatten)]
+        judgement: JudgementArgs,
+        /// How you know
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        #[command(flatten)]
+        who: ApiKey,
+    },
+    /// Confirm what another person proposed
+    Confirm {
+        /// Its id
+        id: Uuid,
+        /// The version that you read, as `show` prints it: another one is not confirmed
+        #[arg(long, value_name = "N")]
+        if_version: i64,
+        #[command(flatten)]
+        who: ApiKey,
+    },
+}
+
+/// How it ended.
+#[derive(Args)]
+#[group(skip)]
+pub struct JudgementArgs {
+    /// It burned, by this transaction
+    #[arg(
+        long,
+        value_name = "TX_HASH",
+        requires = "in_ledger",
+        required_unless_present = "failed",
+        conflicts_with = "failed"
+    )]
+    pub burned: Option<String>,
+    /// In this ledger
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "burned",
+        conflicts_with = "failed"
+    )]
+    pub in_ledger: Option<u32>,
+    /// It did not burn and never will
+    #[arg(long, required_unless_present = "burned")]
+    pub failed: bool,
+}
+
+/// Who decides.
+#[derive(Args)]
+pub struct ApiKey {
+    /// The API key of a treasurer or approver; better in the environment, since others of the
+    /// machine see arguments
+    #[arg(
+        long = "api-key",
+        env = "TRANCHE_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    pub key: SecretString,
+}
+
+#[derive(Subcommand)]
+pub enum ChannelsCommand {
+    /// Make more channel accounts and fund them; also funds what an earlier try left unfunded
+    Create {
+        /// How many more; 0 only funds what an earlier try left unfunded
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+        count: u16,
+        /// A file with the secret seed of the account that pays for them (not on the sandbox)
+        #[arg(long, value_name = "FILE")]
+        funder_seed_file: Option<PathBuf>,
+        /// What each begins with, in XLM [default: 5]
+        #[arg(long, value_name = "XLM", requires = "funder_seed_file")]
+        starting_balance: Option<Amount>,
+    },
+    /// List them, with what each is busy with
+    List,
 }
 
 fn subject(text: &str) -> Result<String, String> {

@@ -2,16 +2,21 @@
 //!
 //! A mistake stops the start with one readable line that names the setting.
 
+mod custody;
+mod ledger;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use secrecy::SecretString;
 use serde::Deserialize;
 use thiserror::Error;
-use tranche_adapters_stellar::Asset;
+
+pub use ledger::Ledger;
+
+pub use custody::{Custody, CustodySettings, KeySource, TokenSource, Vault};
 
 /// A setting that cannot be used.
 #[derive(Debug, Error)]
@@ -58,7 +63,8 @@ pub struct Settings {
     /// `sandbox` (in this process) or `stellar` [default: sandbox]
     #[arg(long, env = "TRANCHE_LEDGER", global = true)]
     ledger: Option<String>,
-    /// The Stellar RPC endpoint, with the ledger `stellar`
+    /// The Stellar RPC endpoint, with the ledger `stellar`; several, separated by commas, stand in
+    /// for one another, the first one preferred
     #[arg(
         long,
         env = "TRANCHE_STELLAR_RPC_URL",
@@ -67,6 +73,23 @@ pub struct Settings {
         hide_env_values = true
     )]
     stellar_rpc_url: Option<String>,
+    /// An endpoint of another provider that must agree before a burn counts as final or as failed
+    #[arg(
+        long,
+        env = "TRANCHE_STELLAR_WITNESS_RPC_URL",
+        global = true,
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    stellar_witness_rpc_url: Option<String>,
+    /// The most a burn may cost under fee pressure, in stroops of XLM [default: 10000000]
+    #[arg(
+        long,
+        env = "TRANCHE_STELLAR_MOST_FEE",
+        global = true,
+        value_name = "STROOPS"
+    )]
+    stellar_most_fee: Option<String>,
     /// The network's passphrase, with the ledger `stellar`
     #[arg(
         long,
@@ -105,16 +128,9 @@ pub struct Settings {
     /// Where the service keeps its files [default: tranche-data]
     #[arg(long, env = "TRANCHE_DATA_DIR", global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// 64 hex digits that seal the wallets' seeds; made and kept in the data folder for the
-    /// embedded default, required otherwise
-    #[arg(
-        long,
-        env = "TRANCHE_MASTER_KEY",
-        global = true,
-        value_name = "HEX",
-        hide_env_values = true
-    )]
-    master_key: Option<SecretString>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    custody: CustodySettings,
     /// An OIDC issuer whose tokens are accepted too
     #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
     oidc_issuer: Option<String>,
@@ -160,27 +176,6 @@ pub enum Database {
     Postgres(String),
 }
 
-/// Which ledger.
-#[derive(Clone, Debug)]
-pub enum Ledger {
-    /// The sandbox, in this process.
-    Sandbox {
-        /// Where it listens.
-        listen: SocketAddr,
-        /// How often it closes a ledger.
-        interval: Duration,
-    },
-    /// A Stellar RPC endpoint.
-    Stellar {
-        /// The endpoint.
-        rpc_url: String,
-        /// The network.
-        passphrase: String,
-        /// What is burned.
-        asset: Asset,
-    },
-}
-
 /// An OIDC issuer.
 #[derive(Clone, Debug)]
 pub struct OidcSettings {
@@ -207,8 +202,8 @@ pub struct Config {
     pub burn_ttl: Duration,
     /// Where the service keeps its files.
     pub data_dir: PathBuf,
-    /// The master key as given.
-    pub master_key: Option<SecretString>,
+    /// Where keys come from and who holds them.
+    pub custody: Custody,
     /// An OIDC issuer.
     pub oidc: Option<OidcSettings>,
     /// Where incidents are reported too.
@@ -247,7 +242,7 @@ impl Settings {
             ledger,
             burn_ttl: Duration::from_secs(burn_ttl),
             data_dir,
-            master_key: self.master_key.take(),
+            custody: std::mem::take(&mut self.custody).resolve()?,
             oidc: self.oidc()?,
             sentry_dsn: self.sentry_dsn,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
@@ -263,54 +258,10 @@ impl Settings {
         macro_rules! fill { ($($field:ident)*) => { $(
             if self.$field.is_none() { self.$field = file.$field; }
         )* } }
-        fill!(listen database_url ledger stellar_rpc_url stellar_network_passphrase asset
-            burn_ttl_seconds sandbox_listen sandbox_ledger_ms data_dir master_key oidc_issuer
-            oidc_audience oidc_jwks_url oidc_roles_claim sentry_dsn log);
-    }
-
-    fn ledger(&self) -> Result<Ledger, ConfigError> {
-        match self.ledger.as_deref().unwrap_or("sandbox") {
-            "sandbox" => {
-                let listen = self.sandbox_listen.as_deref();
-                let interval = self.sandbox_ledger_ms.as_deref();
-                let interval = number("TRANCHE_SANDBOX_LEDGER_MS", interval, 1000, 10..=60_000)?;
-                Ok(Ledger::Sandbox {
-                    listen: address("TRANCHE_SANDBOX_LISTEN", listen, "127.0.0.1:0")?,
-                    interval: Duration::from_millis(interval),
-                })
-            }
-            "stellar" => {
-                let given = |setting, text: &Option<String>| {
-                    text.clone()
-                        .filter(|text| !text.trim().is_empty())
-                        .ok_or_else(|| value(setting, "is required by TRANCHE_LEDGER=stellar"))
-                };
-                let asset = given("TRANCHE_ASSET", &self.asset)?;
-                let rpc_url = given("TRANCHE_STELLAR_RPC_URL", &self.stellar_rpc_url)?;
-                let is_http = reqwest::Url::parse(&rpc_url)
-                    .is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-                if !is_http {
-                    return Err(value(
-                        "TRANCHE_STELLAR_RPC_URL",
-                        "must be an http or https URL with a host",
-                    ));
-                }
-                Ok(Ledger::Stellar {
-                    rpc_url,
-                    passphrase: given(
-                        "TRANCHE_STELLAR_NETWORK_PASSPHRASE",
-                        &self.stellar_network_passphrase,
-                    )?,
-                    asset: asset
-                        .parse()
-                        .map_err(|error| value("TRANCHE_ASSET", format!("{error}")))?,
-                })
-            }
-            other => {
-                let why = format!("is \"{other}\" and must be sandbox or stellar");
-                Err(value("TRANCHE_LEDGER", why))
-            }
-        }
+        fill!(listen database_url ledger stellar_rpc_url stellar_witness_rpc_url stellar_most_fee
+            stellar_network_passphrase asset burn_ttl_seconds sandbox_listen sandbox_ledger_ms
+            data_dir oidc_issuer oidc_audience oidc_jwks_url oidc_roles_claim sentry_dsn log);
+        self.custody.fill_from(file.custody);
     }
 
     fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
@@ -374,6 +325,16 @@ fn address(
     })
 }
 
+fn http_url(setting: &'static str, text: &str) -> Result<(), ConfigError> {
+    let is_http = reqwest::Url::parse(text)
+        .is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    if is_http {
+        Ok(())
+    } else {
+        Err(value(setting, "must be an http or https URL with a host"))
+    }
+}
+
 fn number(
     setting: &'static str,
     text: Option<&str>,
@@ -425,33 +386,14 @@ impl Config {
             format!("TRANCHE_LISTEN={}", self.listen),
             format!("TRANCHE_DATABASE_URL={}", self.database),
         ];
-        match &self.ledger {
-            Ledger::Sandbox { listen, interval } => lines.extend([
-                "TRANCHE_LEDGER=sandbox".to_owned(),
-                format!("TRANCHE_SANDBOX_LISTEN={listen}"),
-                format!("TRANCHE_SANDBOX_LEDGER_MS={}", interval.as_millis()),
-            ]),
-            Ledger::Stellar {
-                rpc_url,
-                passphrase,
-                asset,
-            } => lines.extend([
-                "TRANCHE_LEDGER=stellar".to_owned(),
-                format!("TRANCHE_STELLAR_RPC_URL={}", place(rpc_url)),
-                format!("TRANCHE_STELLAR_NETWORK_PASSPHRASE={passphrase}"),
-                format!("TRANCHE_ASSET={asset}"),
-            ]),
-        }
+        lines.extend(self.ledger.describe());
         lines.push(format!(
             "TRANCHE_BURN_TTL_SECONDS={}",
             self.burn_ttl.as_secs()
         ));
         lines.push(format!("TRANCHE_DATA_DIR={}", self.data_dir.display()));
         let masked = |given: bool| if given { "********" } else { "" };
-        lines.push(format!(
-            "TRANCHE_MASTER_KEY={}",
-            masked(self.master_key.is_some())
-        ));
+        self.custody.describe(&mut lines);
         if let Some(oidc) = &self.oidc {
             lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
             lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));

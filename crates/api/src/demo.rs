@@ -93,7 +93,8 @@ async fn issue(config: &Config, subject: &str, roles: &[Role]) -> anyhow::Result
         project_id: None,
         rate_limit: None,
     };
-    let token = wiring::keys(config, &stores)?
+    let token = wiring::keys(config, &stores)
+        .await?
         .issue(new, &operator())
         .await?;
     Ok(token.expose().to_owned())

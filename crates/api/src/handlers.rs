@@ -5,6 +5,7 @@ pub mod disbursements;
 pub mod milestones;
 pub mod operations;
 pub mod projects;
+pub mod resolutions;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;

@@ -120,7 +120,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
         return Ok(None);
     }
     let bare = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
-    bare.parse().map(Some).map_err(|_| {
-        Problem::malformed("If-Match must be the ETag of the milestone, such as \"3\"")
-    })
+    bare.parse()
+        .map(Some)
+        .map_err(|_| Problem::malformed("If-Match must be the ETag that was read, such as \"3\""))
 }

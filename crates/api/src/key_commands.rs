@@ -14,7 +14,7 @@ use crate::wiring;
 /// Runs a key command.
 pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCode> {
     let stores = wiring::open_store(config).await?;
-    let keys = wiring::keys(config, &stores)?;
+    let keys = wiring::keys(config, &stores).await?;
     match command {
         KeyCommand::Issue {
             subject,
@@ -24,7 +24,7 @@ pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCod
         } => {
             let project_id = project.map(ProjectId);
             if let Some(id) = project_id
-                && stores.queries().project(id).await?.is_none()
+                && stores.queries.project(id).await?.is_none()
             {
                 anyhow::bail!("--project: there is no project {id}");
             }
@@ -37,7 +37,7 @@ pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCod
             say(keys.issue(new, &operator()).await?.expose());
         }
         KeyCommand::List => {
-            let all = stores.queries().keys().await?;
+            let all = stores.queries.keys().await?;
             say(&format!(
                 "{:<16}  {:<24}  {:<9}  {:<20}  ROLES",
                 "ID", "SUBJECT", "STATE", "ISSUED"

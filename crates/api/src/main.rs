@@ -3,9 +3,15 @@
 mod answer;
 mod auth;
 mod bodies;
+mod channel_commands;
 mod cli;
 mod config;
+mod custody;
+mod custody_commands;
 mod demo;
+mod disbursement_commands;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod form;
 mod handlers;
 mod incoming;
@@ -14,8 +20,10 @@ mod master_key;
 mod monitor;
 mod page;
 mod problem;
+mod reconcile_command;
 mod request_id;
 mod routes;
+mod sandbox;
 mod serve;
 mod state;
 mod supervise;
@@ -28,7 +36,6 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use tranche_application::disbursement::Reconciler;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -56,6 +63,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         anyhow::bail!("another TLS provider is installed");
     }
+    #[cfg(feature = "failpoints")]
+    let _armed = failpoints::arm()?;
     let _sentry = init_sentry(&config)?;
     init_log(&config, &cli.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -75,7 +84,7 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             ledger_interval_ms,
             network_passphrase,
         } => {
-            serve::sandbox(stellar_sandbox::Config {
+            serve::serve_sandbox(stellar_sandbox::Config {
                 listen: config.listen,
                 data_dir: data,
                 ledger_interval: Duration::from_millis(ledger_interval_ms),
@@ -87,31 +96,19 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             wiring::open_store(config).await?;
             serve::say(&format!("{} is up to date", config.database));
         }
+        Command::Custody(command) => return custody_commands::run(command, config).await,
         Command::Key(command) => return key_commands::run(command, config).await,
-        Command::Reconcile => return reconcile(config).await,
+        Command::Reconcile { check, accept_gap } => {
+            return reconcile_command::run(check, accept_gap, config).await;
+        }
+        Command::Disbursement(command) => {
+            return disbursement_commands::run(command, config).await;
+        }
+        Command::Channels(command) => return channel_commands::run(command, config).await,
         Command::Config => serve::say(&config.describe()),
         Command::Openapi => serve::say(&routes::openapi().to_pretty_json()?),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
-    let stores = wiring::open_store(config).await?;
-    let sandbox = wiring::start_sandbox(config).await?;
-    let app = wiring::app(config, &stores, sandbox.as_ref())?;
-    let round = Reconciler::new(app.disbursements).run_once().await?;
-    serve::say(&format!(
-        "{} ended, {} still open, {} could not be looked at",
-        round.ended, round.open, round.errors
-    ));
-    if let Some(sandbox) = sandbox {
-        sandbox.ledger.stop().await?;
-    }
-    Ok(if round.errors == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
 fn init_sentry(config: &Config) -> anyhow::Result<Option<sentry::ClientInitGuard>> {

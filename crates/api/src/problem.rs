@@ -7,7 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tranche_application::disbursement::{AdvanceError, DisburseError};
+use tranche_application::disbursement::watch::Withheld;
+use tranche_application::disbursement::{AdvanceError, DisburseError, ResolveError};
 use tranche_application::milestones::MilestoneError;
 use tranche_application::ports::burner::LedgerError;
 use tranche_application::ports::custody::CustodyError;
@@ -15,10 +16,14 @@ use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_application::projects::OpenProjectError;
 use tranche_application::services::with_causes;
 use tranche_domain::DisbursementId;
+use tranche_domain::disbursement::ResolutionError;
 use tranche_domain::milestone::{Refusal, TransitionError};
 use utoipa::ToSchema;
 
 use crate::request_id;
+
+/// Nothing is sent until somebody looks: trying again soon is no use.
+const HALTED: &str = "ledger.halted";
 
 /// One field that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -132,6 +137,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status_code();
+        let waits_for_a_person = self.code == HALTED;
         let mut response = (status, Json(self)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -141,7 +147,7 @@ impl IntoResponse for Problem {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE && !waits_for_a_person {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -206,7 +212,8 @@ fn wallet_busy() -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "project.wallet_busy",
-        "another burn of the project's wallet is in flight; repeat when it has ended",
+        "another burn of the project's wallet, or of every channel account, is in flight; repeat \
+         when one has ended",
     )
 }
 
@@ -298,7 +305,17 @@ impl From<CustodyError> for Problem {
         match error {
             CustodyError::NotASeed => Self::field("wallet.secret_seed", error.to_string()),
             CustodyError::NotAnAccount => Self::field("wallet.account_id", error.to_string()),
-            CustodyError::UnknownCustodian => Self::field("wallet.custody", error.to_string()),
+            CustodyError::UnknownCustodian
+            | CustodyError::NoSuchKey(_)
+            | CustodyError::NotItsKey(_) => Self::field("wallet.custody", error.to_string()),
+            CustodyError::Misconfigured(_) => {
+                tracing::error!(error = with_causes(&error), "custody is set up wrongly");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "custody.misconfigured",
+                    "the custodian of the wallet's key is set up wrongly here; nothing was done",
+                )
+            }
             CustodyError::UnknownWallet(_)
             | CustodyError::CannotOpen(_)
             | CustodyError::Unavailable(_) => {
@@ -322,7 +339,7 @@ impl From<LedgerError> for Problem {
                 format!("the ledger would refuse this burn: {detail}"),
             )
             .with("reason", json!(code)),
-            LedgerError::Misconfigured(_) => {
+            LedgerError::UnfitSequenceAccount { .. } | LedgerError::Misconfigured(_) => {
                 tracing::error!(error = with_causes(&error), "the ledger is set up wrongly");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -350,10 +367,74 @@ impl From<DisburseError> for Problem {
             DisburseError::VersionMismatch { current } => stale(current),
             DisburseError::KeyMisused => key_misused(),
             DisburseError::WalletBusy => wallet_busy(),
+            DisburseError::Withheld(why) => why.into(),
             DisburseError::Ledger(error) => error.into(),
             DisburseError::Store(error) => error.into(),
             DisburseError::Evidence(error) => {
                 tracing::error!(%error, "the evidence cannot be written");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<Withheld> for Problem {
+    fn from(why: Withheld) -> Self {
+        let (status, code) = match why {
+            Withheld::Halted(_) => (StatusCode::SERVICE_UNAVAILABLE, HALTED),
+            Withheld::BooksDiffer(_) => (StatusCode::CONFLICT, "project.books_differ"),
+        };
+        Self::new(status, code, why.to_string())
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::NotFound => Self::not_found("disbursement"),
+            ResolveError::Refused(error) => error.into(),
+            ResolveError::Contradicted(_) => Self::new(
+                StatusCode::CONFLICT,
+                "disbursement.contradicted",
+                error.to_string(),
+            ),
+            ResolveError::VersionMismatch { current } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "disbursement.stale",
+                format!("the disbursement is at version {current}; read it again"),
+            )
+            .with("version", json!(current)),
+            ResolveError::VersionRequired => Self::new(
+                StatusCode::PRECONDITION_REQUIRED,
+                "disbursement.version_required",
+                "send the ETag of the disbursement that you read as If-Match, so that you confirm \
+                 what you have seen",
+            ),
+            ResolveError::KeyMisused => key_misused(),
+            ResolveError::Ledger(error) => error.into(),
+            ResolveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResolutionError> for Problem {
+    fn from(error: ResolutionError) -> Self {
+        let refused = |status, code| Self::new(status, code, error.to_string());
+        match &error {
+            ResolutionError::NotAsked(_) => {
+                refused(StatusCode::CONFLICT, "disbursement.needs_no_operator")
+            }
+            ResolutionError::NoProposal => {
+                refused(StatusCode::CONFLICT, "disbursement.no_proposal")
+            }
+            ResolutionError::SamePerson => refused(
+                StatusCode::FORBIDDEN,
+                "disbursement.proposer_may_not_confirm",
+            ),
+            ResolutionError::OtherBurn(_) => Self::field("tx_hash", error.to_string()),
+            ResolutionError::TooEarly(_) => Self::field("ledger", error.to_string()),
+            ResolutionError::Verdict(_) => {
+                tracing::error!(%error, "the books do not fit the judgement");
                 Self::internal()
             }
         }

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::auth;
-use crate::handlers::{activity, disbursements, milestones, operations, projects};
+use crate::handlers::{activity, disbursements, milestones, operations, projects, resolutions};
 use crate::problem::Problem;
 use crate::request_id;
 use crate::state::App;
@@ -69,6 +69,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(activity::of_milestone))
         .routes(routes!(disbursements::list))
         .routes(routes!(disbursements::show))
+        .routes(routes!(resolutions::propose))
+        .routes(routes!(resolutions::confirm))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
 }

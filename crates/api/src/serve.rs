@@ -13,10 +13,11 @@ use tranche_application::audit::relay::Relay;
 use tranche_application::disbursement::Reconciler;
 
 use crate::config::Config;
+use crate::sandbox::OwnSandbox;
 use crate::state::App;
 use crate::supervise::supervise;
-use crate::wiring::{OwnSandbox, Stores};
-use crate::{routes, wiring};
+use crate::wiring::Stores;
+use crate::{routes, sandbox, wiring};
 
 /// A running service.
 pub struct Service {
@@ -33,8 +34,9 @@ impl Service {
     /// Starts store, ledger, background work and HTTP. When it returns, the service answers.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let stores = wiring::open_store(config).await?;
-        let sandbox = wiring::start_sandbox(config).await?;
-        let app = wiring::app(config, &stores, sandbox.as_ref())?;
+        let sandbox = sandbox::start(config).await?;
+        let at = sandbox.as_ref().map(OwnSandbox::at);
+        let app = wiring::app(config, &stores, at.as_ref()).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("TRANCHE_LISTEN: {} cannot be used", config.listen))?;
@@ -110,6 +112,14 @@ fn background(tasks: &TaskTracker, stop: &CancellationToken, app: &App, stores: 
         "disbursement.reconcile",
         move || reconciler.clone().run(until.clone()),
     );
+    let (watch, until) = (app.disbursements.watch().clone(), stop.clone());
+    supervise(
+        tasks,
+        stop.clone(),
+        monitor(),
+        "disbursement.watch",
+        move || watch.clone().run(until.clone()),
+    );
     if let Some(postgres) = stores.postgres() {
         let until = stop.clone();
         supervise(
@@ -173,7 +183,7 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// `tranche sandbox`: the ledger alone, until SIGTERM or Ctrl-C.
-pub async fn sandbox(config: stellar_sandbox::Config) -> anyhow::Result<()> {
+pub async fn serve_sandbox(config: stellar_sandbox::Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let sandbox = OwnSandbox::start(config).await?;
     say(&format!("listening on {}", sandbox.ledger.url()));

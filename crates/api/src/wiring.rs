@@ -1,20 +1,24 @@
 //! Puts the adapters behind the ports, as the configuration says.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use stellar_sandbox::{SANDBOX_PASSPHRASE, Sandbox};
+use stellar_sandbox::SANDBOX_PASSPHRASE;
 use tokio::sync::Notify;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_adapters_sqlite::SqliteStore;
-use tranche_adapters_stellar::{LocalCustody, SandboxWallets, StellarBurner, StellarConfig};
+use tranche_adapters_stellar::{
+    ConfigError, FunderAccount, SandboxChannels, SandboxWallets, StellarBurner, StellarConfig,
+};
 use tranche_application::Services;
-use tranche_application::disbursement::Disbursements;
+use tranche_application::channels::ChannelPool;
+use tranche_application::disbursement::{Disbursements, Reads};
 use tranche_application::keys::Keys;
 use tranche_application::milestones::Milestones;
-use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::books::Books;
+use tranche_application::ports::channels::{ChannelFunder, Channels};
+use tranche_application::ports::custody::{SealedSecrets, SealedWallets, SecretSeed};
 use tranche_application::ports::entropy::Entropy;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::Store;
@@ -22,18 +26,30 @@ use tranche_application::ports::wallets::WalletOpener;
 use tranche_application::projects::Projects;
 use tranche_application::reading::Reading;
 
+use tranche_domain::Amount;
+
 use crate::auth::oidc::{Oidc, OidcConfig};
 use crate::config::{Config, Database, Ledger};
-use crate::master_key::{Secrets, secrets};
+use crate::custody::Keyholder;
 use crate::monitor::LogMonitor;
+use crate::sandbox::{self, OwnSandbox, SandboxAt};
 use crate::state::App;
 use crate::system::{SystemClock, SystemEntropy};
 
 /// The store, behind each of its ports.
 pub struct Stores {
-    store: Arc<dyn Store>,
-    queries: Arc<dyn Queries>,
-    wallets: Arc<dyn SealedWallets>,
+    /// Units of work.
+    pub store: Arc<dyn Store>,
+    /// Reads.
+    pub queries: Arc<dyn Queries>,
+    /// Sealed wallets.
+    pub wallets: Arc<dyn SealedWallets>,
+    /// Everything that is sealed.
+    pub secrets: Arc<dyn SealedSecrets>,
+    /// The pool of channel accounts.
+    pub channels: Arc<dyn Channels>,
+    /// The books, for the watch.
+    pub books: Arc<dyn Books>,
     postgres: Option<PostgresStore>,
 }
 
@@ -83,25 +99,23 @@ fn named(config: &Config, file: &Path) -> String {
 impl Stores {
     fn of<S>(store: S, postgres: Option<PostgresStore>) -> Self
     where
-        S: Store + Queries + SealedWallets + 'static,
+        S: Store + Queries + Channels + Books + SealedWallets + SealedSecrets + 'static,
     {
         let store = Arc::new(store);
         Self {
             postgres,
             store: store.clone(),
             queries: store.clone(),
-            wallets: store,
+            channels: store.clone(),
+            books: store.clone(),
+            wallets: store.clone(),
+            secrets: store,
         }
     }
 
     /// The store itself where it has partitions to be made ahead.
     pub fn postgres(&self) -> Option<PostgresStore> {
         self.postgres.clone()
-    }
-
-    /// Reads.
-    pub fn queries(&self) -> Arc<dyn Queries> {
-        self.queries.clone()
     }
 }
 
@@ -117,67 +131,43 @@ pub fn services(stores: &Stores) -> Services {
 }
 
 /// The commands on API keys.
-pub fn keys(config: &Config, stores: &Stores) -> anyhow::Result<Keys> {
-    let Secrets { ring, .. } = secrets(config, &SystemEntropy)?;
+pub async fn keys(config: &Config, stores: &Stores) -> anyhow::Result<Keys> {
+    let ring = Keyholder::of(config).await?.key_ring(stores).await?;
     Ok(Keys::new(services(stores), ring))
 }
 
-/// A sandbox ledger, and the claim to its folder: two of them on one folder would be two ledgers.
-pub struct OwnSandbox {
-    /// The ledger.
-    pub ledger: Sandbox,
-    _claim: File,
+/// The application of a command that runs beside the service, or without it.
+pub struct Standalone {
+    /// The application.
+    pub app: App,
+    /// The sandbox ledger, if it runs here.
+    pub sandbox: Option<OwnSandbox>,
 }
 
-impl OwnSandbox {
-    /// Starts a ledger on a folder that nobody else has.
-    pub async fn start(config: stellar_sandbox::Config) -> anyhow::Result<Self> {
-        let folder = config.data_dir.clone();
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{} cannot be made", folder.display()))?;
-        let claim = File::create(folder.join("lock"))
-            .with_context(|| format!("{} cannot be written", folder.display()))?;
-        claim.try_lock().map_err(|_| {
-            let folder = folder.display();
-            anyhow::anyhow!("the sandbox ledger in {folder} is in use by another tranche")
-        })?;
-        let ledger = stellar_sandbox::start(config)
-            .await
-            .context("the sandbox ledger cannot be started")?;
-        Ok(Self {
-            ledger,
-            _claim: claim,
-        })
-    }
-}
-
-/// The sandbox ledger, where the configuration wants it in this process.
-pub async fn start_sandbox(config: &Config) -> anyhow::Result<Option<OwnSandbox>> {
-    let Ledger::Sandbox { listen, interval } = &config.ledger else {
-        return Ok(None);
-    };
-    let sandbox = OwnSandbox::start(stellar_sandbox::Config {
-        listen: *listen,
-        data_dir: config.data_dir.join("sandbox"),
-        ledger_interval: *interval,
-        network_passphrase: SANDBOX_PASSPHRASE.to_owned(),
-    });
-    sandbox.await.map(Some)
+/// Store, ledger and application for a command.
+pub async fn standalone(config: &Config) -> anyhow::Result<Standalone> {
+    let stores = open_store(config).await?;
+    let (at, sandbox) = sandbox::find_or_start(config).await?;
+    Ok(Standalone {
+        app: app(config, &stores, at.as_ref()).await?,
+        sandbox,
+    })
 }
 
 /// The whole application over a store and a ledger.
-pub fn app(config: &Config, stores: &Stores, sandbox: Option<&OwnSandbox>) -> anyhow::Result<App> {
-    let Secrets { master, ring } = secrets(config, &SystemEntropy)?;
+pub async fn app(
+    config: &Config,
+    stores: &Stores,
+    sandbox: Option<&SandboxAt>,
+) -> anyhow::Result<App> {
+    let keys = Keyholder::of(config).await?;
+    let ring = keys.key_ring(stores).await?;
+    let custody = Arc::new(keys.custodians(config, stores)?);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let custody = Arc::new(LocalCustody::new(
-        master,
-        stores.wallets.clone(),
-        entropy.clone(),
-    ));
-    let stellar = stellar_config(config, sandbox.map(|sandbox| &sandbox.ledger))?;
+    let stellar = stellar_config(config, sandbox)?;
     let opener: Option<Arc<dyn WalletOpener>> = match sandbox {
-        Some(_) => Some(Arc::new(SandboxWallets::try_new(
-            &stellar.rpc_url,
+        Some(at) => Some(Arc::new(SandboxWallets::try_new(
+            &at.url,
             stellar.asset.clone(),
             stellar.timeout,
             entropy.clone(),
@@ -187,6 +177,11 @@ pub fn app(config: &Config, stores: &Stores, sandbox: Option<&OwnSandbox>) -> an
     let burner = Arc::new(StellarBurner::try_new(stellar, custody.clone())?);
     let services = services(stores);
     let queries = stores.queries.clone();
+    let reads = Reads {
+        queries: queries.clone(),
+        channels: stores.channels.clone(),
+        books: stores.books.clone(),
+    };
     let oidc = config.oidc.as_ref().map(|oidc| {
         Oidc::try_new(OidcConfig {
             issuer: oidc.issuer.clone(),
@@ -198,7 +193,7 @@ pub fn app(config: &Config, stores: &Stores, sandbox: Option<&OwnSandbox>) -> an
     Ok(App {
         projects: Projects::new(services.clone(), custody, opener),
         milestones: Milestones::new(services.clone(), queries.clone()),
-        disbursements: Disbursements::new(services.clone(), queries.clone(), burner.clone()),
+        disbursements: Disbursements::new(services.clone(), reads, burner.clone()),
         reading: Reading::new(queries.clone()),
         queries,
         burner,
@@ -209,27 +204,82 @@ pub fn app(config: &Config, stores: &Stores, sandbox: Option<&OwnSandbox>) -> an
     })
 }
 
-fn stellar_config(config: &Config, sandbox: Option<&Sandbox>) -> anyhow::Result<StellarConfig> {
-    let (rpc_url, network_passphrase, asset) = match (&config.ledger, sandbox) {
+/// Who pays for channel accounts on a ledger that gives none away.
+pub struct Funder {
+    /// The paying account's seed.
+    pub seed: SecretSeed,
+    /// What each channel begins with, in XLM.
+    pub each: Option<Amount>,
+}
+
+/// The pool of channel accounts, paid for by the funder, or by the sandbox.
+pub async fn channels(
+    config: &Config,
+    stores: &Stores,
+    sandbox: Option<&SandboxAt>,
+    funder: Option<Funder>,
+) -> anyhow::Result<ChannelPool> {
+    let custody = Keyholder::of(config).await?.custodians(config, stores)?;
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let stellar = stellar_config(config, sandbox)?;
+    let network = stellar.network_passphrase.clone();
+    let funder: Arc<dyn ChannelFunder> = match (funder, sandbox) {
+        (Some(Funder { seed, each }), _) => {
+            let funder = FunderAccount::try_new(&stellar, &seed, each, entropy);
+            Arc::new(funder.map_err(|error| match error {
+                ConfigError::Funder => {
+                    anyhow::anyhow!("--funder-seed-file: must hold a secret seed, S…")
+                }
+                ConfigError::StartingBalance => {
+                    anyhow::anyhow!("--starting-balance: must be at least 1 XLM")
+                }
+                other => other.into(),
+            })?)
+        }
+        (None, Some(at)) => Arc::new(SandboxChannels::try_new(&at.url, stellar.timeout, entropy)?),
+        (None, None) => anyhow::bail!("--funder-seed-file: is required on this ledger"),
+    };
+    Ok(ChannelPool::new(
+        services(stores),
+        stores.channels.clone(),
+        Arc::new(custody),
+        funder,
+        network,
+    ))
+}
+
+/// The network's name.
+pub fn network(config: &Config) -> String {
+    match &config.ledger {
+        Ledger::Stellar { passphrase, .. } => passphrase.clone(),
+        Ledger::Sandbox { .. } => SANDBOX_PASSPHRASE.to_owned(),
+    }
+}
+
+fn stellar_config(config: &Config, sandbox: Option<&SandboxAt>) -> anyhow::Result<StellarConfig> {
+    let mut stellar = match (&config.ledger, sandbox) {
         (
             Ledger::Stellar {
-                rpc_url,
+                rpc_urls,
+                witness_rpc_url,
                 passphrase,
                 asset,
+                most_fee,
             },
             _,
-        ) => (rpc_url.clone(), passphrase.clone(), asset.clone()),
-        (Ledger::Sandbox { .. }, Some(sandbox)) => {
-            let asset = format!("NGNTS:{}", sandbox.issuer_account()).parse()?;
-            (
-                sandbox.url(),
-                sandbox.network_passphrase().to_owned(),
-                asset,
-            )
+        ) => {
+            let mut stellar =
+                StellarConfig::new(rpc_urls.clone(), passphrase.clone(), asset.clone());
+            stellar.witness_rpc_url.clone_from(witness_rpc_url);
+            stellar.most_fee = *most_fee;
+            stellar
+        }
+        (Ledger::Sandbox { .. }, Some(at)) => {
+            let asset = format!("NGNTS:{}", at.issuer).parse()?;
+            StellarConfig::new(vec![at.url.clone()], SANDBOX_PASSPHRASE.to_owned(), asset)
         }
         (Ledger::Sandbox { .. }, None) => anyhow::bail!("the sandbox ledger is not running"),
     };
-    let mut stellar = StellarConfig::new(rpc_url, network_passphrase, asset);
     stellar.burn_ttl = config.burn_ttl;
     Ok(stellar)
 }

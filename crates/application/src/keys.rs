@@ -1,5 +1,7 @@
 //! API keys: who may call, in which roles, for which project. Only a key's hash is ever kept.
 
+pub mod pepper;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -36,10 +38,17 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Turns a key's secret into the hash that is kept, under a pepper that is not in the database.
+/// Turns a key's secret into the hash that is kept, under a pepper that the database holds sealed
+/// only.
 #[derive(Clone)]
 pub struct KeyRing {
     pepper: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyRing(…)")
+    }
 }
 
 /// A key in clear, on its only way out.
@@ -66,9 +75,9 @@ const PREFIX: &str = "trk_";
 impl KeyRing {
     /// A key ring with this pepper.
     #[must_use]
-    pub fn new(pepper: [u8; 32]) -> Self {
+    pub fn new(pepper: impl Into<Zeroizing<[u8; 32]>>) -> Self {
         Self {
-            pepper: Zeroizing::new(pepper),
+            pepper: pepper.into(),
         }
     }
 

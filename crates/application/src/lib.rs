@@ -2,13 +2,16 @@
 
 pub mod audit;
 pub mod call;
+pub mod channels;
 pub mod disbursement;
+mod failpoint;
 pub mod idempotency;
 pub mod keys;
 pub mod milestones;
 pub mod ports;
 pub mod projects;
 pub mod reading;
+pub mod rotation;
 pub mod services;
 
 #[cfg(feature = "mocks")]

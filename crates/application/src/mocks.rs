@@ -1,8 +1,10 @@
 //! Mocks of every port, for tests of what stands on them.
 
+pub use crate::ports::books::MockBooks;
 pub use crate::ports::burner::MockLedgerBurner;
+pub use crate::ports::channels::{MockChannelFunder, MockChannels};
 pub use crate::ports::clock::MockClock;
-pub use crate::ports::custody::{MockCustody, MockSealedWallets};
+pub use crate::ports::custody::{MockCustody, MockSealedSecrets, MockSealedWallets};
 pub use crate::ports::entropy::MockEntropy;
 pub use crate::ports::monitor::MockMonitor;
 pub use crate::ports::queries::MockQueries;

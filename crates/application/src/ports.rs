@@ -2,7 +2,9 @@
 //!
 //! Every adapter of a door passes that door's contract suite (`tests/contract`).
 
+pub mod books;
 pub mod burner;
+pub mod channels;
 pub mod clock;
 pub mod custody;
 pub mod entropy;

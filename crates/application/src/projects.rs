@@ -143,7 +143,7 @@ impl Projects {
             NewWallet::Held {
                 account_id,
                 custody,
-            } => self.custody.adopt(account_id, custody)?,
+            } => self.custody.adopt(account_id, custody).await?,
             NewWallet::Opened => {
                 let opener = self
                     .opener

@@ -61,6 +61,14 @@ actions! {
     DisbursementFailed = "disbursement.failed", Critical;
     /// The ledger's answers prove nothing; a person must look.
     DisbursementNeedsOperator = "disbursement.needs_operator", Critical;
+    /// A further envelope was signed for the same place on the ledger.
+    DisbursementReplaced = "disbursement.replaced", Critical;
+    /// A person proposes how a disbursement ended that the ledger's answers cannot decide.
+    DisbursementResolutionProposed = "disbursement.resolution_proposed", Critical;
+    /// A channel account was made.
+    ChannelCreated = "channel.created", Warning;
+    /// A person lets the watch go on without ledgers that no node shows any more.
+    LedgerGapAccepted = "ledger.gap_accepted", Warning;
     /// An API key was issued.
     KeyIssued = "key.issued", Warning;
     /// An API key was revoked.
@@ -151,6 +159,10 @@ pub enum Resource {
     Milestone,
     /// A disbursement.
     Disbursement,
+    /// A channel account.
+    Channel,
+    /// A ledger, as it is watched.
+    Ledger,
     /// An API key.
     Key,
 }
@@ -163,6 +175,8 @@ impl Resource {
             Self::Project => "project",
             Self::Milestone => "milestone",
             Self::Disbursement => "disbursement",
+            Self::Channel => "channel",
+            Self::Ledger => "ledger",
             Self::Key => "key",
         }
     }

@@ -9,6 +9,7 @@
 //! The plan is made with no lock held and fixes the event, because the burn's memo is that event's
 //! leaf hash. The rules are checked again on the locked rows before anything is written.
 
+pub mod operator;
 pub mod plan;
 pub mod verdict;
 
@@ -17,6 +18,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+pub use operator::{Judgement, Proposal, ResolutionError};
 pub use plan::{BurnOrder, DisbursementPlan, PlanError};
 pub use verdict::Verdict;
 
@@ -65,6 +67,47 @@ pub struct PreparedBurn {
     pub valid_until: DateTime<Utc>,
     /// The last closed ledger when it was signed: no trace of it lies before.
     pub signed_at_ledger: u32,
+    /// Further envelopes for the same place, oldest first. The ledger takes one of them all at most.
+    pub replacements: Vec<Replacement>,
+}
+
+/// A further signed envelope for a burn, in the same [`LedgerSlot`] and with the same memo: a higher
+/// fee around the same transaction (the same id), or the burn signed anew (another id).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Names what it burns by on the ledger.
+    pub id: BurnId,
+    /// The signed bytes.
+    pub envelope: Vec<u8>,
+    /// It cannot be included in a ledger that closes later.
+    pub valid_until: DateTime<Utc>,
+}
+
+impl PreparedBurn {
+    /// Every name under which the burn may appear on the ledger, each once, the first one first.
+    pub fn ids(&self) -> impl Iterator<Item = &BurnId> {
+        let later = self.replacements.iter().enumerate();
+        std::iter::once(&self.id).chain(later.filter_map(|(index, replacement)| {
+            let before = &self.replacements[..index];
+            let known = replacement.id == self.id || before.iter().any(|r| r.id == replacement.id);
+            (!known).then_some(&replacement.id)
+        }))
+    }
+
+    /// When the last of its envelopes ends: it cannot be included in a ledger that closes later.
+    #[must_use]
+    pub fn lasts_until(&self) -> DateTime<Utc> {
+        let later = self.replacements.iter().map(|later| later.valid_until);
+        later.fold(self.valid_until, DateTime::max)
+    }
+
+    /// The bytes to send: those of the newest envelope.
+    #[must_use]
+    pub fn newest_envelope(&self) -> &[u8] {
+        self.replacements
+            .last()
+            .map_or(&self.envelope, |newest| &newest.envelope)
+    }
 }
 
 /// Why a disbursement ended without a burn.
@@ -87,11 +130,15 @@ pub enum DisbursementState {
     NeedsOperator {
         /// What could not be decided.
         reason: String,
+        /// What one person proposes; a second one decides.
+        proposal: Option<Proposal>,
     },
     /// Burned, and the books with it.
     Settled {
         /// When the books were settled.
         at: DateTime<Utc>,
+        /// Names the burn on the ledger: one of [`PreparedBurn::ids`].
+        burn: BurnId,
         /// The ledger that holds the burn.
         ledger: u32,
     },
@@ -173,6 +220,7 @@ impl Disbursement {
         self,
         milestone: Milestone,
         project: Project,
+        burn: BurnId,
         ledger: u32,
         occasion: &Occasion,
     ) -> Result<Change, VerdictError> {
@@ -192,7 +240,7 @@ impl Disbursement {
                 at: occasion.at,
             },
             burned: self.amount,
-            burn: self.burn.id.clone(),
+            burn: burn.clone(),
         };
         let event = AuditEvent::new(action, Resource::Milestone, milestone.id, occasion)
             .in_project(project.id)
@@ -204,7 +252,7 @@ impl Disbursement {
                 Fact::maybe(project.lp_token_price()),
             )
             .with("amount", Fact::text(self.amount))
-            .with("tx_hash", Fact::text(&self.burn.id))
+            .with("tx_hash", Fact::text(&burn))
             .with("ledger", Fact::Count(i64::from(ledger)))
             .with("new_nav", Fact::text(project.nav))
             .with("lp_token_price", Fact::maybe(project.lp_token_price()))
@@ -214,6 +262,7 @@ impl Disbursement {
             milestone: Some(Write::Update(milestone.next(state, occasion))),
             disbursement: Some(Write::Update(self.next(DisbursementState::Settled {
                 at: occasion.at,
+                burn,
                 ledger,
             }))),
             ..Change::new(event)
@@ -273,9 +322,37 @@ impl Disbursement {
             .event(action, milestone, milestone.status(), occasion)
             .with("reason", Fact::text(&reason));
         Ok(Change {
-            disbursement: Some(Write::Update(
-                self.next(DisbursementState::NeedsOperator { reason }),
-            )),
+            disbursement: Some(Write::Update(self.next(DisbursementState::NeedsOperator {
+                reason,
+                proposal: None,
+            }))),
+            ..Change::new(event)
+        })
+    }
+
+    /// A further envelope for the same place, kept before it is sent.
+    ///
+    /// # Errors
+    /// [`VerdictError`] when it ended already or the milestone is not disbursing under it.
+    pub fn replace(
+        mut self,
+        milestone: &Milestone,
+        replacement: Replacement,
+        occasion: &Occasion,
+    ) -> Result<Change, VerdictError> {
+        let action = Action::DisbursementReplaced;
+        self.in_flight(milestone, action)?;
+        let event = self
+            .event(action, milestone, milestone.status(), occasion)
+            .with("replacement_tx_hash", Fact::text(&replacement.id))
+            .with(
+                "valid_until",
+                Fact::text(replacement.valid_until.to_rfc3339()),
+            );
+        self.burn.replacements.push(replacement);
+        let state = self.state.clone();
+        Ok(Change {
+            disbursement: Some(Write::Update(self.next(state))),
             ..Change::new(event)
         })
     }

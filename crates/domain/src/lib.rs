@@ -18,6 +18,7 @@ pub use audit::{Action, AuditEvent, Fact, FieldChange, Severity};
 pub use change::{Change, Write};
 pub use disbursement::{
     BurnId, Disbursement, DisbursementPlan, DisbursementState, Failure, LedgerSlot, PreparedBurn,
+    Replacement,
 };
 pub use ids::{DisbursementId, EventId, MilestoneId, ProjectId};
 pub use milestone::{BankTransfer, Milestone, MilestoneState, MilestoneStatus, Stamp};

@@ -1,54 +1,19 @@
 //! The sandbox ledger: asked over its own protocol, past the service, and run on its own.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use reqwest::Client;
 use serde_json::{Value, json};
-use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 use stellar_xdr::{
     AccountId, AlphaNum12, Asset, AssetCode12, FeeBumpTransactionInnerTx, LedgerEntryData,
-    LedgerKey, LedgerKeyTrustLine, Limits, Memo, OperationBody, ReadXdr, Transaction,
-    TransactionEnvelope, TrustLineAsset, WriteXdr,
+    LedgerKey, LedgerKeyAccount, LedgerKeyTrustLine, Limits, Memo, OperationBody, ReadXdr,
+    Transaction, TransactionEnvelope, TrustLineAsset, WriteXdr,
 };
 use tempfile::TempDir;
 
 use super::PASSPHRASE;
-use super::process::Process;
-
-/// A keypair that the service does not know yet.
-#[derive(Clone, Debug)]
-pub struct Wallet {
-    /// `G…`
-    pub account: String,
-    /// `S…`
-    pub seed: String,
-    /// The seed's bytes.
-    pub bytes: [u8; 32],
-}
-
-impl Wallet {
-    /// A fresh keypair; good enough for money that is none.
-    pub fn random() -> Self {
-        let mut bytes = [0; 32];
-        for chunk in bytes.chunks_mut(8) {
-            let random = RandomState::new().build_hasher().finish();
-            chunk.copy_from_slice(&random.to_be_bytes());
-        }
-        let public = SigningKey::from_bytes(&bytes).verifying_key().to_bytes();
-        Self {
-            account: PublicKey(public).to_string().as_str().to_owned(),
-            seed: PrivateKey(bytes)
-                .as_unredacted()
-                .to_string()
-                .as_str()
-                .to_owned(),
-            bytes,
-        }
-    }
-}
+use super::process::{Process, binary};
+use super::wallet::Wallet;
 
 /// A payment to the issuer that the ledger holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +35,8 @@ pub struct Burn {
 /// A way to a sandbox ledger.
 #[derive(Clone, Debug)]
 pub struct LedgerClient {
-    url: String,
-    http: Client,
+    pub(super) url: String,
+    pub(super) http: Client,
 }
 
 impl LedgerClient {
@@ -84,6 +49,11 @@ impl LedgerClient {
         }
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Calls a method of the RPC protocol.
     pub async fn call(&self, method: &str, params: Value) -> Value {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
@@ -92,7 +62,7 @@ impl LedgerClient {
         answer["result"].take()
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Value {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}{path}", self.url)).json(body);
         let answer = request
             .send()
@@ -127,15 +97,6 @@ impl LedgerClient {
         let wallet = Wallet::random();
         self.fund(&wallet.account, amount).await;
         wallet
-    }
-
-    /// Makes the next calls misbehave.
-    pub async fn fault(&self, fault: &str, calls: u32) {
-        self.post(
-            "/sandbox/faults",
-            &json!({ "fault": fault, "calls": calls }),
-        )
-        .await;
     }
 
     /// The latest closed ledger.
@@ -193,6 +154,22 @@ impl LedgerClient {
         match LedgerEntryData::from_xdr_base64(entry, Limits::none()) {
             Ok(LedgerEntryData::Trustline(line)) => line.balance,
             other => panic!("no trustline: {other:?}"),
+        }
+    }
+
+    /// The last sequence number that an account has used.
+    pub async fn sequence(&self, account: &str) -> i64 {
+        let key = LedgerKey::Account(LedgerKeyAccount {
+            account_id: account_id(account),
+        });
+        let key = key.to_xdr_base64(Limits::none()).expect("a ledger key");
+        let found = self
+            .call("getLedgerEntries", json!({ "keys": [key] }))
+            .await;
+        let entry = found["entries"][0]["xdr"].as_str().expect("an account");
+        match LedgerEntryData::from_xdr_base64(entry, Limits::none()) {
+            Ok(LedgerEntryData::Account(account)) => account.seq_num.0,
+            other => panic!("no account: {other:?}"),
         }
     }
 }
@@ -263,6 +240,12 @@ impl Sandbox {
         sandbox
     }
 
+    /// Forgets everything the ledger held: started again, it is a network that was reset.
+    pub fn forget(&mut self) {
+        assert!(self.process.is_none(), "the sandbox still runs");
+        std::fs::remove_dir_all(self.folder.path().join("ledger")).expect("the ledger's folder");
+    }
+
     /// Starts it again where it was, with everything it had.
     pub fn restart(&mut self) {
         let interval = self.interval_ms.to_string();
@@ -272,6 +255,7 @@ impl Sandbox {
             .path()
             .join(format!("stderr.{}.log", self.starts));
         let process = Process::start(
+            &binary(),
             &[
                 "sandbox",
                 "--listen",
@@ -297,6 +281,11 @@ impl Sandbox {
     /// Kills it outright.
     pub fn kill(&mut self) {
         self.process.take().expect("the sandbox runs").kill();
+    }
+
+    /// How often it was started.
+    pub fn starts(&self) -> usize {
+        self.starts
     }
 
     /// Where it answers.

@@ -16,22 +16,36 @@ pub fn binary() -> PathBuf {
     if let Some(given) = env::var_os("TRANCHE_BIN") {
         return PathBuf::from(given);
     }
+    built("tranche", "cargo build -p tranche-api")
+}
+
+/// The same with failpoints, as `scripts/test.sh` and `scripts/crash.sh` leave it beside the other.
+pub fn failpoints_binary() -> PathBuf {
+    built("tranche-failpoints", "scripts/failpoints.sh")
+}
+
+fn built(name: &str, how: &str) -> PathBuf {
     let test = env::current_exe().expect("a test knows its own file");
     let profile = test.parent().and_then(Path::parent);
-    let binary = profile.expect("tests lie in target/*/deps").join("tranche");
+    let binary = profile.expect("tests lie in target/*/deps").join(name);
     assert!(
         binary.exists(),
-        "{} is missing: cargo build -p tranche-api first",
+        "{} is missing: {how} first",
         binary.display()
     );
     binary
 }
 
-/// The binary with these settings and no others, whatever the environment says.
-fn command(arguments: &[&str], settings: &[(&'static str, String)], folder: &Path) -> Command {
-    let mut command = Command::new(binary());
+/// A binary with these settings and no others, whatever the environment says.
+fn command(
+    binary: &Path,
+    arguments: &[&str],
+    settings: &[(&'static str, String)],
+    folder: &Path,
+) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("TRANCHE_") {
+        if name.to_string_lossy().starts_with("TRANCHE_") || name == "FAILPOINTS" {
             command.env_remove(name);
         }
     }
@@ -46,11 +60,12 @@ pub fn run(arguments: &[&str], settings: &[(&'static str, String)], folder: &Pat
     let file = || tempfile::tempfile().expect("a temporary file");
     let (mut out, mut err) = (file(), file());
     let share = |file: &File| file.try_clone().expect("a file can be shared");
-    let mut child = command(arguments, settings, folder)
+    let binary = binary();
+    let mut child = command(&binary, arguments, settings, folder)
         .stdout(share(&out))
         .stderr(share(&err))
         .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
     let status = wait(&mut child).unwrap_or_else(|| {
         // Nothing more can be done about it.
         let _ = child.kill();
@@ -89,17 +104,18 @@ pub struct Process {
 impl Process {
     /// Starts it and waits until it says where it listens. Its log goes to a file.
     pub fn start(
+        binary: &Path,
         arguments: &[&str],
         settings: &[(&'static str, String)],
         folder: &Path,
         log: &Path,
     ) -> Self {
         let stderr = File::create(log).expect("a file for the log");
-        let mut child = command(arguments, settings, folder)
+        let mut child = command(binary, arguments, settings, folder)
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         let lines = read_lines(&mut child);
         let mut process = Self {
             child,
@@ -118,6 +134,22 @@ impl Process {
     /// Where it answers.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        let status = wait(&mut self.child);
+        status.unwrap_or_else(|| panic!("it did not end in {PATIENCE:?}"))
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it outright (SIGKILL).

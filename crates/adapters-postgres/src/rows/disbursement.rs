@@ -1,7 +1,10 @@
 //! Rows of `disbursements`.
 
+use std::mem;
+
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use sqlx::types::Json;
 use tranche_application::ports::store::StoreError;
 use tranche_domain::{
     Actor, BurnId, Disbursement, DisbursementId, DisbursementState, Failure, LedgerSlot,
@@ -9,12 +12,14 @@ use tranche_domain::{
 };
 use uuid::Uuid;
 
-use super::{Flaw, amount, bad, count, flawed, ledger};
+use super::{Flaw, KeptProposal, KeptReplacement, amount, bad, count, flawed, ledger};
 
 /// A row of `disbursements`.
 #[derive(Debug, FromRow)]
 pub(crate) struct DisbursementRow {
+    #[sqlx(rename = "order_id")]
     id: Uuid,
+    #[sqlx(rename = "payer_id")]
     project_id: Uuid,
     milestone_id: Uuid,
     amount: i64,
@@ -25,6 +30,7 @@ pub(crate) struct DisbursementRow {
     user_agent: Option<String>,
     request_id: Option<String>,
     prepared_at: DateTime<Utc>,
+    #[sqlx(rename = "first_burn_id")]
     burn_id: String,
     envelope: Vec<u8>,
     memo: Vec<u8>,
@@ -33,52 +39,97 @@ pub(crate) struct DisbursementRow {
     sequence: i64,
     valid_until: DateTime<Utc>,
     signed_at_ledger: i64,
+    replacements: Json<Vec<KeptReplacement>>,
     state: String,
     operator_reason: Option<String>,
+    proposal: Option<Json<KeptProposal>>,
     settled_at: Option<DateTime<Utc>>,
+    settled_burn_id: Option<String>,
     settled_ledger: Option<i64>,
     failed_at: Option<DateTime<Utc>>,
     failure_code: Option<String>,
     failure_detail: Option<String>,
     attempts: i64,
+    #[sqlx(rename = "order_version")]
     version: i64,
 }
 
 impl DisbursementRow {
-    fn state(&self) -> Result<DisbursementState, Flaw> {
-        let settled = (self.settled_at, self.settled_ledger);
-        let failed = (self.failed_at, &self.failure_code, &self.failure_detail);
-        match (self.state.as_str(), &self.operator_reason, settled, failed) {
-            ("prepared", None, (None, None), (None, None, None)) => Ok(DisbursementState::Prepared),
-            ("submitted", None, (None, None), (None, None, None)) => {
+    fn state(&mut self, burn: &PreparedBurn) -> Result<DisbursementState, Flaw> {
+        let called = (self.operator_reason.take(), self.proposal.take());
+        let settled = (
+            self.settled_at,
+            self.settled_burn_id.take(),
+            self.settled_ledger,
+        );
+        let failed = (
+            self.failed_at,
+            self.failure_code.take(),
+            self.failure_detail.take(),
+        );
+        match (self.state.as_str(), called, settled, failed) {
+            ("prepared", (None, None), (None, None, None), (None, None, None)) => {
+                Ok(DisbursementState::Prepared)
+            }
+            ("submitted", (None, None), (None, None, None), (None, None, None)) => {
                 Ok(DisbursementState::Submitted)
             }
-            ("needs_operator", Some(reason), (None, None), (None, None, None)) => {
-                Ok(DisbursementState::NeedsOperator {
-                    reason: reason.clone(),
-                })
+            (
+                "needs_operator",
+                (Some(reason), proposal),
+                (None, None, None),
+                (None, None, None),
+            ) => {
+                let proposal = proposal.map(|Json(kept)| kept.try_into()).transpose()?;
+                Ok(DisbursementState::NeedsOperator { reason, proposal })
             }
-            ("settled", None, (Some(at), Some(number)), (None, None, None)) => {
+            ("settled", (None, None), (Some(at), named, Some(number)), (None, None, None)) => {
+                // Before there were further envelopes, there was nothing to name.
+                let named = named.map_or_else(|| burn.id.clone(), BurnId);
+                if !burn.ids().any(|id| *id == named) {
+                    return Err(format!("settled_burn_id {named} is not one of its burns"));
+                }
                 Ok(DisbursementState::Settled {
                     at,
+                    burn: named,
                     ledger: ledger("settled_ledger", number)?,
                 })
             }
-            ("failed", None, (None, None), (Some(at), Some(code), Some(detail))) => {
+            ("failed", (None, None), (None, None, None), (Some(at), Some(code), Some(detail))) => {
                 Ok(DisbursementState::Failed {
                     at,
-                    failure: Failure {
-                        code: code.clone(),
-                        detail: detail.clone(),
-                    },
+                    failure: Failure { code, detail },
                 })
             }
             (state, ..) => Err(format!("its columns do not fit the state {state}")),
         }
     }
 
-    fn disbursement(self) -> Result<Disbursement, Flaw> {
-        let state = self.state()?;
+    fn burn(&mut self) -> Result<PreparedBurn, Flaw> {
+        let memo = mem::take(&mut self.memo)
+            .try_into()
+            .map_err(|_| "memo is not 32 bytes long".to_owned())?;
+        let kept = mem::take(&mut self.replacements.0).into_iter();
+        Ok(PreparedBurn {
+            id: BurnId(mem::take(&mut self.burn_id)),
+            envelope: mem::take(&mut self.envelope),
+            memo,
+            slot: LedgerSlot {
+                network: mem::take(&mut self.network),
+                account: mem::take(&mut self.sequence_account),
+                sequence: self.sequence,
+            },
+            valid_until: self.valid_until,
+            signed_at_ledger: ledger("signed_at_ledger", self.signed_at_ledger)?,
+            replacements: kept
+                .map(KeptReplacement::replacement)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn disbursement(mut self) -> Result<Disbursement, Flaw> {
+        let burn = self.burn()?;
+        let state = self.state(&burn)?;
         let role = Role::named(&self.ordered_by_role)
             .ok_or_else(|| format!("ordered_by_role {} is none", self.ordered_by_role))?;
         let ip_address = self
@@ -86,10 +137,6 @@ impl DisbursementRow {
             .map(|text| text.parse())
             .transpose()
             .map_err(|why: std::net::AddrParseError| bad("ip_address")(&why))?;
-        let memo = self
-            .memo
-            .try_into()
-            .map_err(|_| "memo is not 32 bytes long".to_owned())?;
         Ok(Disbursement {
             id: DisbursementId(self.id),
             project_id: ProjectId(self.project_id),
@@ -106,18 +153,7 @@ impl DisbursementRow {
                 request_id: self.request_id,
             },
             prepared_at: self.prepared_at,
-            burn: PreparedBurn {
-                id: BurnId(self.burn_id),
-                envelope: self.envelope,
-                memo,
-                slot: LedgerSlot {
-                    network: self.network,
-                    account: self.sequence_account,
-                    sequence: self.sequence,
-                },
-                valid_until: self.valid_until,
-                signed_at_ledger: ledger("signed_at_ledger", self.signed_at_ledger)?,
-            },
+            burn,
             state,
             attempts: count("attempts", 0, self.attempts)?,
             version: count("version", 1, self.version)?,

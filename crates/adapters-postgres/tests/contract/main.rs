@@ -7,7 +7,11 @@ mod failures;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod migration;
+#[cfg(test)]
 mod partitions;
+#[cfg(test)]
+mod settling;
 #[cfg(test)]
 mod subject;
 

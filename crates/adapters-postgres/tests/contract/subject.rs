@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
-use tranche_application::ports::custody::SealedWallets;
+use tranche_application::ports::books::Books;
+use tranche_application::ports::channels::Channels;
+use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::Store;
 use tranche_tests::contract::{Refused, StoreUnderTest};
@@ -45,6 +47,8 @@ fn schema() -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(include_bytes!("../../migrations/0001_store.sql"));
     hasher.write(include_bytes!("../../migrations/0002_audit.sql"));
+    hasher.write(include_bytes!("../../migrations/0003_secrets.sql"));
+    hasher.write(include_bytes!("../../migrations/0004_exactly_once.sql"));
     format!("{:016x}", hasher.finish())
 }
 
@@ -124,6 +128,18 @@ impl StoreUnderTest for Subject {
     }
 
     fn wallets(&self) -> Arc<dyn SealedWallets> {
+        Arc::new(self.store.clone())
+    }
+
+    fn books(&self) -> Arc<dyn Books> {
+        Arc::new(self.store.clone())
+    }
+
+    fn channels(&self) -> Arc<dyn Channels> {
+        Arc::new(self.store.clone())
+    }
+
+    fn secrets(&self) -> Arc<dyn SealedSecrets> {
         Arc::new(self.store.clone())
     }
 

@@ -1,12 +1,14 @@
 //! A disbursement's row.
 
 use sqlx::FromRow;
+use sqlx::types::Json;
 use tranche_application::ports::store::StoreError;
 use tranche_domain::{
     Actor, BurnId, Disbursement, DisbursementId, DisbursementState, Failure, LedgerSlot,
     MilestoneId, Origin, PreparedBurn, ProjectId, Role,
 };
 
+use super::further::{KeptProposal, KeptReplacement, kept};
 use super::{Row, micros};
 
 #[derive(FromRow)]
@@ -30,6 +32,7 @@ pub(crate) struct DisbursementRow {
     pub sequence: i64,
     pub valid_until: i64,
     pub signed_at_ledger: i64,
+    pub replacements: Json<Vec<KeptReplacement>>,
     #[sqlx(flatten)]
     pub standing: Standing,
     pub attempts: i64,
@@ -41,7 +44,9 @@ pub(crate) struct DisbursementRow {
 pub(crate) struct Standing {
     pub state: String,
     pub operator_reason: Option<String>,
+    pub proposal: Option<Json<KeptProposal>>,
     pub settled_at: Option<i64>,
+    pub settled_burn_id: Option<String>,
     pub settled_ledger: Option<i64>,
     pub failed_at: Option<i64>,
     pub failure_code: Option<String>,
@@ -56,11 +61,13 @@ impl From<&DisbursementState> for Standing {
         };
         match state {
             DisbursementState::Prepared | DisbursementState::Submitted => {}
-            DisbursementState::NeedsOperator { reason } => {
+            DisbursementState::NeedsOperator { reason, proposal } => {
                 row.operator_reason = Some(reason.clone());
+                row.proposal = proposal.as_ref().map(|proposal| Json(proposal.into()));
             }
-            DisbursementState::Settled { at, ledger } => {
+            DisbursementState::Settled { at, burn, ledger } => {
                 row.settled_at = Some(micros(*at));
+                row.settled_burn_id = Some(burn.0.clone());
                 row.settled_ledger = Some(i64::from(*ledger));
             }
             DisbursementState::Failed { at, failure } => {
@@ -97,6 +104,7 @@ impl From<&Disbursement> for DisbursementRow {
             sequence: burn.slot.sequence,
             valid_until: micros(burn.valid_until),
             signed_at_ledger: i64::from(burn.signed_at_ledger),
+            replacements: kept(&burn.replacements),
             standing: Standing::from(&disbursement.state),
             attempts: disbursement.attempts,
             version: disbursement.version,
@@ -121,6 +129,22 @@ impl TryFrom<DisbursementRow> for Disbursement {
         if row.version < 1 || row.attempts < 0 {
             return Err(at.wrong("version or attempts out of range"));
         }
+        let kept = row.replacements.0.into_iter();
+        let burn = PreparedBurn {
+            id: BurnId(row.burn_id),
+            envelope: row.envelope,
+            memo: at.bytes("memo", &row.memo)?,
+            slot: LedgerSlot {
+                network: row.network,
+                account: row.sequence_account,
+                sequence: row.sequence,
+            },
+            valid_until: at.time("valid_until", row.valid_until)?,
+            signed_at_ledger: at.parsed("signed_at_ledger", u32::try_from(row.signed_at_ledger))?,
+            replacements: kept
+                .map(|kept| kept.replacement(at))
+                .collect::<Result<_, _>>()?,
+        };
         let ip_address = row.ip_address.map(|text| text.parse()).transpose();
         Ok(Self {
             id: DisbursementId(at.uuid("id", &row.id)?),
@@ -138,50 +162,52 @@ impl TryFrom<DisbursementRow> for Disbursement {
                 request_id: row.request_id,
             },
             prepared_at: at.time("prepared_at", row.prepared_at)?,
-            burn: PreparedBurn {
-                id: BurnId(row.burn_id),
-                envelope: row.envelope,
-                memo: at.bytes("memo", &row.memo)?,
-                slot: LedgerSlot {
-                    network: row.network,
-                    account: row.sequence_account,
-                    sequence: row.sequence,
-                },
-                valid_until: at.time("valid_until", row.valid_until)?,
-                signed_at_ledger: at
-                    .parsed("signed_at_ledger", u32::try_from(row.signed_at_ledger))?,
-            },
-            state: state(at, row.standing)?,
+            state: state(at, row.standing, &burn)?,
+            burn,
             attempts: row.attempts,
             version: row.version,
         })
     }
 }
 
-fn state(at: Row<'_>, row: Standing) -> Result<DisbursementState, StoreError> {
+fn state(at: Row<'_>, row: Standing, burn: &PreparedBurn) -> Result<DisbursementState, StoreError> {
     match (
         &*row.state,
-        row.operator_reason,
-        (row.settled_at, row.settled_ledger),
+        (row.operator_reason, row.proposal),
+        (row.settled_at, row.settled_burn_id, row.settled_ledger),
         (row.failed_at, row.failure_code, row.failure_detail),
     ) {
-        ("prepared", None, (None, None), (None, None, None)) => Ok(DisbursementState::Prepared),
-        ("submitted", None, (None, None), (None, None, None)) => Ok(DisbursementState::Submitted),
-        ("needs_operator", Some(reason), (None, None), (None, None, None)) => {
-            Ok(DisbursementState::NeedsOperator { reason })
+        ("prepared", (None, None), (None, None, None), (None, None, None)) => {
+            Ok(DisbursementState::Prepared)
         }
-        ("settled", None, (Some(settled_at), Some(ledger)), (None, None, None)) => {
+        ("submitted", (None, None), (None, None, None), (None, None, None)) => {
+            Ok(DisbursementState::Submitted)
+        }
+        ("needs_operator", (Some(reason), proposal), (None, None, None), (None, None, None)) => {
+            let proposal = proposal.map(|Json(kept)| kept.proposal(at)).transpose()?;
+            Ok(DisbursementState::NeedsOperator { reason, proposal })
+        }
+        ("settled", (None, None), (Some(settled_at), named, Some(ledger)), (None, None, None)) => {
+            // Before there were further envelopes, there was nothing to name.
+            let named = named.map_or_else(|| burn.id.clone(), BurnId);
+            if !burn.ids().any(|id| *id == named) {
+                return Err(at.wrong(format!("settled_burn_id {named} is not one of its burns")));
+            }
             Ok(DisbursementState::Settled {
                 at: at.time("settled_at", settled_at)?,
+                burn: named,
                 ledger: at.parsed("settled_ledger", u32::try_from(ledger))?,
             })
         }
-        ("failed", None, (None, None), (Some(failed_at), Some(code), Some(detail))) => {
-            Ok(DisbursementState::Failed {
-                at: at.time("failed_at", failed_at)?,
-                failure: Failure { code, detail },
-            })
-        }
+        (
+            "failed",
+            (None, None),
+            (None, None, None),
+            (Some(failed_at), Some(code), Some(detail)),
+        ) => Ok(DisbursementState::Failed {
+            at: at.time("failed_at", failed_at)?,
+            failure: Failure { code, detail },
+        }),
         (state, ..) => Err(at.wrong(format!(
             "its columns are not those of a {state} disbursement"
         ))),

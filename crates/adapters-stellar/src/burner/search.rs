@@ -1,9 +1,10 @@
 //! Searching the ledgers for whatever used a sequence number.
 //!
 //! Each page of `getTransactions` is one consistent reading, and a page that is not full reaches the
-//! newest ledger it names; so pages joined by their cursors leave no gap. The search ends early at the
-//! first ledger that closed after the burn's end: neither that ledger nor any later one can hold it.
-//! Cost: one request for a hundred transactions, for as many ledgers as fit into the burn's time to live.
+//! newest ledger it names; so pages joined by their cursors leave no gap. The search goes on until it
+//! finds what used the number or reaches the account's ledger, even past the end of every envelope we
+//! know: a restored database may have forgotten a later one.
+//! Cost: one request for a hundred transactions, from the signing to the use of the number.
 
 use stellar_xdr::{AccountId, TransactionEnvelope, TransactionResult};
 use tranche_application::ports::burner::LedgerError;
@@ -11,24 +12,26 @@ use tranche_domain::disbursement::BurnId;
 use tranche_domain::disbursement::verdict::Lookup;
 
 use crate::classify::held::{Held, used_its_sequence};
-use crate::classify::{Included, Ours, decode};
-use crate::rpc::wire::{GetTransactions, Record};
+use crate::classify::{Included, Ours, codes, decode};
+use crate::rpc::wire::{GetTransactions, Record, Status};
 use crate::rpc::{PAGE, Rpc, Start};
 
-/// More than a full network writes in the longest time to live; beyond it something is wrong.
+/// More than a full network writes in the longest time to live; beyond it nothing is concluded.
 const MOST_PAGES: usize = 5_000;
 
 /// What to look for, and where.
 pub(super) struct Search<'a> {
     pub rpc: &'a Rpc,
-    /// Our burn.
-    pub ours: Ours<'a>,
+    /// The network's id, which every hash begins with.
+    pub network_id: [u8; 32],
+    /// Our burn, by each of its names.
+    pub ours: &'a [Ours],
     /// The account whose sequence number was used.
     pub source: &'a AccountId,
     /// The number.
     pub sequence: i64,
-    /// The burn's `maxTime`, in seconds.
-    pub valid_until: i64,
+    /// What every envelope of the burn carries, those we forgot too.
+    pub memo: [u8; 32],
     /// The first ledger to search.
     pub from: u32,
     /// The ledger in whose state the number is used.
@@ -39,6 +42,9 @@ pub(super) struct Search<'a> {
 pub(super) enum Found {
     /// Our burn, and what became of it.
     Ours(Lookup),
+    /// A success that used the number and carries our memo under a name we do not know: perhaps our
+    /// burn, by an envelope that was forgotten.
+    Forgotten { taker: BurnId, ledger: u32 },
     /// Another transaction that used the number.
     Other(BurnId),
     /// Neither.
@@ -88,13 +94,6 @@ impl Search<'_> {
     /// Searches one page. Whether the search is over.
     fn take(&self, page: &GetTransactions, searched: &mut Searched) -> Result<bool, LedgerError> {
         for record in &page.transactions {
-            if record
-                .created_at
-                .is_some_and(|closed| closed > self.valid_until)
-            {
-                searched.to = self.reach.max(record.ledger);
-                return Ok(true);
-            }
             match self.look_at(record)? {
                 Sight::Passed => searched.to = record.ledger.saturating_sub(1),
                 Sight::Found(found) => {
@@ -123,14 +122,14 @@ impl Search<'_> {
 
     fn look_at(&self, record: &Record) -> Result<Sight, LedgerError> {
         let held = decode::<TransactionEnvelope>(&record.envelope_xdr).and_then(|envelope| {
-            Held::of(&envelope, self.ours.network_id).map_err(|error| error.to_string())
+            Held::of(&envelope, self.network_id).map_err(|error| error.to_string())
         });
         let held = match held {
             Ok(held) => held,
             Err(error) => return Ok(Sight::Unreadable(error)),
         };
-        if held.hash == *self.ours.hash {
-            let lookup = self.ours.included(&Included {
+        if let Some(ours) = self.ours.iter().find(|ours| ours.hash == held.hash) {
+            let lookup = ours.included(&Included {
                 status: record.status,
                 envelope: &record.envelope_xdr,
                 result: &record.result_xdr,
@@ -147,7 +146,15 @@ impl Search<'_> {
         Ok(match decode::<TransactionResult>(&record.result_xdr) {
             Err(error) => Sight::Unreadable(error),
             Ok(result) if used_its_sequence(&result, held.bumped) => {
-                Sight::Found(Found::Other(BurnId(record.tx_hash.clone())))
+                let taker = BurnId(record.tx_hash.clone());
+                // Only a failure by both accounts has certainly burned nothing.
+                let failed = record.status == Status::Failed && codes::of_result(&result).is_some();
+                Sight::Found(if held.memo == Some(self.memo) && !failed {
+                    let ledger = record.ledger;
+                    Found::Forgotten { taker, ledger }
+                } else {
+                    Found::Other(taker)
+                })
             }
             Ok(_) => Sight::Passed,
         })

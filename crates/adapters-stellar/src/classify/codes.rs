@@ -12,6 +12,8 @@ pub const UNDERFUNDED: &str = "underfunded";
 pub const NO_TRUSTLINE: &str = "no_trustline";
 /// The issuer does not let the wallet move the asset.
 pub const NOT_AUTHORIZED: &str = "not_authorized";
+/// The ledger asks for a higher fee.
+pub const INSUFFICIENT_FEE: &str = "tx_insufficient_fee";
 /// The transaction failed in some other operation than a payment.
 const FAILED: &str = "tx_failed";
 
@@ -30,7 +32,7 @@ pub fn of_result(result: &TransactionResult) -> Option<&'static str> {
         Outer::TxBadAuth => "tx_bad_auth",
         Outer::TxInsufficientBalance => "tx_insufficient_balance",
         Outer::TxNoAccount => "tx_no_account",
-        Outer::TxInsufficientFee => "tx_insufficient_fee",
+        Outer::TxInsufficientFee => INSUFFICIENT_FEE,
         Outer::TxBadAuthExtra => "tx_bad_auth_extra",
         Outer::TxInternalError => "tx_internal_error",
         Outer::TxNotSupported => "tx_not_supported",
@@ -53,7 +55,7 @@ fn of_inner(result: &Inner) -> Option<&'static str> {
         Inner::TxBadAuth => "tx_bad_auth",
         Inner::TxInsufficientBalance => "tx_insufficient_balance",
         Inner::TxNoAccount => "tx_no_account",
-        Inner::TxInsufficientFee => "tx_insufficient_fee",
+        Inner::TxInsufficientFee => INSUFFICIENT_FEE,
         Inner::TxBadAuthExtra => "tx_bad_auth_extra",
         Inner::TxInternalError => "tx_internal_error",
         Inner::TxNotSupported => "tx_not_supported",

@@ -2,9 +2,8 @@
 //! bump carries it.
 
 use stellar_xdr::{
-    AccountId, Error, FeeBumpTransactionInnerTx, InnerTransactionResultResult as Inner,
-    MuxedAccount, SequenceNumber, TransactionEnvelope, TransactionResult,
-    TransactionResultResult as Outer,
+    AccountId, Error, FeeBumpTransactionInnerTx, Hash, InnerTransactionResultResult as Inner, Memo,
+    Transaction, TransactionEnvelope, TransactionResult, TransactionResultResult as Outer,
 };
 
 use crate::account;
@@ -18,6 +17,8 @@ pub struct Held {
     pub source: AccountId,
     /// The sequence number.
     pub sequence: i64,
+    /// What it carries, when that is a hash.
+    pub memo: Option<[u8; 32]>,
     /// Whether a fee bump carries it.
     pub bumped: bool,
 }
@@ -28,10 +29,11 @@ impl Held {
     /// # Errors
     /// When it cannot be encoded again for hashing.
     pub fn of(envelope: &TransactionEnvelope, network_id: [u8; 32]) -> Result<Self, Error> {
-        let held = |hash, source: &MuxedAccount, sequence: &SequenceNumber, bumped| Self {
+        let held = |hash, tx: &Transaction, bumped| Self {
             hash,
-            source: source.clone().account_id(),
-            sequence: sequence.0,
+            source: tx.source_account.clone().account_id(),
+            sequence: tx.seq_num.0,
+            memo: carried(&tx.memo),
             bumped,
         };
         Ok(match envelope {
@@ -39,24 +41,22 @@ impl Held {
                 hash: v0.hash(network_id)?,
                 source: account::of_key(v0.tx.source_account_ed25519.0),
                 sequence: v0.tx.seq_num.0,
+                memo: carried(&v0.tx.memo),
                 bumped: false,
             },
-            TransactionEnvelope::Tx(v1) => held(
-                v1.hash(network_id)?,
-                &v1.tx.source_account,
-                &v1.tx.seq_num,
-                false,
-            ),
+            TransactionEnvelope::Tx(v1) => held(v1.hash(network_id)?, &v1.tx, false),
             TransactionEnvelope::TxFeeBump(bump) => {
                 let FeeBumpTransactionInnerTx::Tx(inner) = &bump.tx.inner_tx;
-                held(
-                    inner.hash(network_id)?,
-                    &inner.tx.source_account,
-                    &inner.tx.seq_num,
-                    true,
-                )
+                held(inner.hash(network_id)?, &inner.tx, true)
             }
         })
+    }
+}
+
+const fn carried(memo: &Memo) -> Option<[u8; 32]> {
+    match memo {
+        Memo::Hash(Hash(hash)) => Some(*hash),
+        _ => None,
     }
 }
 

@@ -29,7 +29,7 @@ fn try_classify(
 ) -> Result<Lookup, Garbled> {
     let (_, hash) = signed(&burn(8));
     let ours = Ours {
-        hash: &hash,
+        hash,
         network_id: network().id(),
     };
     ours.included(&Included {
@@ -42,6 +42,7 @@ fn try_classify(
 
 fn succeeded(as_ordered: bool) -> Lookup {
     Lookup::Succeeded {
+        burn: BurnId(hex::encode(signed(&burn(8)).1)),
         ledger: 42,
         as_ordered,
     }
@@ -226,7 +227,7 @@ fn a_failure_carries_its_code() {
         gone(&ours, Outer::TxFailed(underfunded())),
         failed("underfunded")
     );
-    assert_eq!(gone(&ours, Outer::TxBadSeq), failed("tx_bad_seq"));
+    assert_eq!(gone(&ours, Outer::TxBadAuth), failed("tx_bad_auth"));
     let bump = Outer::TxFeeBumpInnerFailed(inner(hash, Inner::TxFailed(underfunded())));
     assert_eq!(gone(&bumped(&ours), bump), failed("underfunded"));
     assert_eq!(
@@ -234,6 +235,12 @@ fn a_failure_carries_its_code() {
         Lookup::NotFound,
         "the fee bump stopped before the burn inside it"
     );
+    for outcome in [Outer::TxBadSeq, Outer::TxNoAccount] {
+        let lookup = gone(&ours, outcome);
+        assert_eq!(lookup, Lookup::NotFound, "its number is not used by that");
+    }
+    let bump = Outer::TxFeeBumpInnerFailed(inner(hash, Inner::TxBadSeq));
+    assert_eq!(gone(&bumped(&ours), bump), Lookup::NotFound);
 }
 
 #[test]
@@ -243,7 +250,7 @@ fn parts_that_do_not_fit_are_not_understood() {
     assert!(try_classify(Status::Failed, &other, Outer::TxFailed(underfunded())).is_err());
     assert!(try_classify(Status::Failed, &ours, Outer::TxSuccess(success())).is_err());
     let judge = Ours {
-        hash: &hash,
+        hash,
         network_id: network().id(),
     };
     let (envelope, outcome) = (base64(&ours), base64(&result(Outer::TxBadSeq)));

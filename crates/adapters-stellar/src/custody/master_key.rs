@@ -1,12 +1,14 @@
-//! The key that seals all seeds.
+//! A key that seals seeds and secrets.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use tranche_application::keys::keyed_hash;
 use zeroize::Zeroizing;
 
 const LABEL: &[u8] = b"tranche master key id v1\0";
+const FORMER_PEPPER: &[u8] = b"tranche api key pepper v1";
 const ID_BYTES: usize = 8;
 
 /// A 256-bit master key. Wiped when dropped; never printed.
@@ -48,6 +50,12 @@ impl MasterKey {
         &self.id
     }
 
+    /// The pepper that API keys had before theirs was random and kept sealed.
+    #[must_use]
+    pub fn former_pepper(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(keyed_hash(&self.key, FORMER_PEPPER))
+    }
+
     pub(super) fn expose(&self) -> &[u8; 32] {
         &self.key
     }
@@ -73,6 +81,14 @@ mod tests {
         assert_ne!(key.id(), &KEY[..16]);
         let other = MasterKey::from_hex(&KEY.replace("1f", "2f")).unwrap();
         assert_ne!(key.id(), other.id());
+    }
+
+    #[test]
+    fn gives_the_pepper_that_it_always_gave() {
+        let key = MasterKey::from_hex(KEY).unwrap();
+        // HMAC-SHA-256 of the label under the key, by another implementation.
+        let expected = "a6d2595084dcd5e9cb32d395efc3f483d0e1ae7512e6d1feb15c45e9d5effba4";
+        assert_eq!(hex::encode(*key.former_pepper()), expected);
     }
 
     #[test]

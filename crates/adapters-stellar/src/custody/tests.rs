@@ -1,9 +1,13 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use chacha20poly1305::XNonce;
+use chacha20poly1305::aead::{Aead, Payload};
 use ed25519_dalek::{Signature, VerifyingKey};
+use tranche_application::ports::custody::{SealedSecret, Sealer};
 use tranche_application::ports::store::StoreError;
 
+use super::local::{NONCE, SEED as CONTEXT, bound_to, cipher};
 use super::*;
 use crate::testing::CountingEntropy;
 
@@ -27,22 +31,28 @@ fn master(byte: &str) -> MasterKey {
     MasterKey::from_hex(&format!("ff{}", byte.repeat(31))).unwrap()
 }
 
-fn custody(key: MasterKey, wallets: &[SealedWallet]) -> LocalCustody {
+fn local(key: MasterKey) -> LocalCustody {
+    LocalCustody::new(key, Arc::new(CountingEntropy::default()))
+}
+
+fn custody(local: LocalCustody, wallets: &[SealedWallet]) -> Custodians {
     let rows = wallets
         .iter()
         .map(|wallet| (wallet.account_id.clone(), wallet.clone()));
     let rows = Rows(Mutex::new(rows.collect()));
-    LocalCustody::new(key, Arc::new(rows), Arc::new(CountingEntropy::default()))
+    Custodians::new(Arc::new(local), Arc::new(rows))
 }
 
 fn sealed(seed: &str) -> SealedWallet {
     let seed = SecretSeed::new(seed.to_owned());
-    custody(master("01"), &[]).seal(&seed).unwrap()
+    local(master("01")).seal(&seed).unwrap()
 }
 
 async fn refusal(key: MasterKey, wallet: SealedWallet) -> CustodyError {
     let account_id = wallet.account_id.clone();
-    let error = custody(key, &[wallet]).sign(&account_id, [3; 32]).await;
+    let error = custody(local(key), &[wallet])
+        .sign(&account_id, [3; 32])
+        .await;
     let error = error.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(SEED));
     error
@@ -56,7 +66,9 @@ async fn signs_with_the_key_that_was_sealed() {
         (WALLET, LOCAL)
     );
     assert_eq!(wallet.key_id, master("01").id());
-    let signature = custody(master("01"), &[wallet]).sign(WALLET, [3; 32]).await;
+    let signature = custody(local(master("01")), &[wallet])
+        .sign(WALLET, [3; 32])
+        .await;
     let key = account::parse(WALLET).unwrap();
     VerifyingKey::from_bytes(account::key(&key))
         .unwrap()
@@ -92,7 +104,7 @@ fn what_is_stored_or_printed_does_not_hold_the_seed() {
 
 #[test]
 fn two_sealings_of_one_seed_differ() {
-    let custody = custody(master("01"), &[]);
+    let custody = local(master("01"));
     let seed = SecretSeed::new(SEED.to_owned());
     let (first, second) = (custody.seal(&seed).unwrap(), custody.seal(&seed).unwrap());
     assert_ne!(first.sealed_seed[..NONCE], second.sealed_seed[..NONCE]);
@@ -101,7 +113,7 @@ fn two_sealings_of_one_seed_differ() {
 
 #[test]
 fn takes_nothing_but_a_seed() {
-    let custody = custody(master("01"), &[]);
+    let custody = local(master("01"));
     for text in [
         "",
         WALLET,
@@ -162,7 +174,7 @@ fn the_ciphertext_itself_is_bound_to_account_and_key_id() {
     let wallet = sealed(SEED);
     let (nonce, msg) = wallet.sealed_seed.split_at(NONCE);
     let opens = |account_id: &str, key_id: &str| {
-        let aad = bound_to(account_id, key_id);
+        let aad = bound_to(CONTEXT, account_id, key_id);
         let payload = Payload { msg, aad: &aad };
         let nonce = XNonce::try_from(nonce).unwrap();
         cipher(&master("01")).decrypt(&nonce, payload).is_ok()
@@ -174,38 +186,91 @@ fn the_ciphertext_itself_is_bound_to_account_and_key_id() {
 
 #[tokio::test]
 async fn knows_only_its_own_wallets() {
-    let custody = custody(master("01"), &[]);
+    let custody = custody(local(master("01")), &[]);
     let error = custody.sign(WALLET, [0; 32]).await.unwrap_err();
     assert!(matches!(error, CustodyError::UnknownWallet(id) if id == WALLET));
     let mut outside = sealed(SEED);
     "vault".clone_into(&mut outside.custody);
     let error = refusal(master("01"), outside).await;
     assert!(matches!(error, CustodyError::UnknownCustodian));
-    let adopt = |account, name| custody.adopt(account, name).unwrap_err();
-    assert!(matches!(
-        adopt(WALLET, "vault"),
-        CustodyError::UnknownCustodian
-    ));
-    assert!(matches!(
-        adopt(WALLET, LOCAL),
-        CustodyError::UnknownCustodian
-    ));
-    assert!(matches!(adopt("G", "vault"), CustodyError::NotAnAccount));
+    for (account, name) in [
+        (WALLET, "vault"),
+        (WALLET, LOCAL),
+        (WALLET, "local:x"),
+        (WALLET, ""),
+    ] {
+        let error = custody.adopt(account, name).await.unwrap_err();
+        assert!(matches!(error, CustodyError::UnknownCustodian), "{name}");
+    }
+    let error = custody.adopt("G", "vault").await.unwrap_err();
+    assert!(matches!(error, CustodyError::NotAnAccount));
+}
+
+#[tokio::test]
+async fn a_row_of_another_account_signs_nothing() {
+    let mut rows = HashMap::new();
+    rows.insert(WALLET.to_owned(), sealed(OTHER_SEED));
+    let rows = Arc::new(Rows(Mutex::new(rows)));
+    let custody = Custodians::new(Arc::new(local(master("01"))), rows);
+    let error = custody.sign(WALLET, [3; 32]).await.unwrap_err();
+    assert!(matches!(error, CustodyError::CannotOpen(_)));
 }
 
 #[tokio::test]
 async fn rotates_to_a_new_master_key() {
     let old = sealed(SEED);
-    let rotating = custody(master("02"), &[]).with_retired(master("01"));
+    let rotating = local(master("02")).also_opening(master("01"));
+    assert!(rotating.has(&old.key_id) && !local(master("02")).has(&old.key_id));
     let new = rotating.reseal(&old).unwrap();
     assert_eq!(
         (new.account_id.as_str(), new.key_id.as_str()),
-        (WALLET, master("02").id())
+        (WALLET, rotating.key_id())
     );
-    custody(master("02"), &[new])
-        .sign(WALLET, [3; 32])
-        .await
-        .unwrap();
-    let error = custody(master("02"), &[]).reseal(&old).unwrap_err();
+    assert_eq!(rotating.key_id(), master("02").id());
+    // While replicas restart one by one, each opens what the other seals.
+    for wallet in [&old, &new] {
+        for (first, second) in [("01", "02"), ("02", "01")] {
+            let replica = local(master(first)).also_opening(master(second));
+            let replica = custody(replica, std::slice::from_ref(wallet));
+            replica.sign(WALLET, [3; 32]).await.unwrap();
+        }
+    }
+    let only_new = custody(local(master("02")), &[new]);
+    only_new.sign(WALLET, [3; 32]).await.unwrap();
+    let error = local(master("02")).reseal(&old).unwrap_err();
     assert!(matches!(error, CustodyError::CannotOpen(_)));
+}
+
+#[test]
+fn a_secret_opens_under_its_name_and_key_and_as_it_was() {
+    let custody = local(master("01"));
+    let secret = custody.seal_secret("pepper", &[5; 32]).unwrap();
+    assert_eq!(*custody.open_secret(&secret).unwrap(), [5; 32]);
+    assert!(!format!("{secret:?}").contains("[5"), "{secret:?}");
+    let cannot = |custody: &LocalCustody, secret: &SealedSecret| {
+        let error = custody.open_secret(secret).unwrap_err();
+        assert!(matches!(error, CustodyError::CannotOpen(_)), "{error}");
+    };
+    cannot(&local(master("02")), &secret);
+    for at in 0..secret.sealed.len() {
+        let mut altered = secret.clone();
+        altered.sealed[at] ^= 1;
+        cannot(&custody, &altered);
+    }
+    let mut renamed = secret.clone();
+    "salt".clone_into(&mut renamed.name);
+    cannot(&custody, &renamed);
+    let both = local(master("02")).also_opening(master("01"));
+    assert_eq!(*both.open_secret(&secret).unwrap(), [5; 32]);
+    let mut claimed = secret.clone();
+    master("02").id().clone_into(&mut claimed.key_id);
+    cannot(&both, &claimed);
+    // A seed is not a secret of the service, though both are 32 bytes.
+    let seed = sealed(SEED);
+    let mistaken = SealedSecret {
+        name: seed.account_id,
+        key_id: seed.key_id,
+        sealed: seed.sealed_seed,
+    };
+    cannot(&custody, &mistaken);
 }

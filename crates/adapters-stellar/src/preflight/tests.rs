@@ -84,6 +84,7 @@ fn check(accounts: &[&AccountEntry], line: Option<&TrustLineEntry>) -> Result<i6
 fn code(error: LedgerError) -> &'static str {
     match error {
         LedgerError::Refused { code, .. } => code,
+        LedgerError::UnfitSequenceAccount { .. } => "unfit",
         other => panic!("{other}"),
     }
 }
@@ -167,6 +168,9 @@ fn refuses_a_source_that_cannot_pay_or_sign() {
     );
 }
 
+/// Makes an account unfit.
+type Spoil = fn(&mut AccountEntry);
+
 #[test]
 fn a_channel_pays_and_counts_and_the_wallet_only_holds_tokens() {
     let mut channel = account("channel");
@@ -184,7 +188,33 @@ fn a_channel_pays_and_counts_and_the_wallet_only_holds_tokens() {
     let parties = Parties::of(&order, &asset()).unwrap();
     assert_eq!(parties.keys(&asset()).unwrap().len(), 3);
     let refusal = parties.check(&order, FEE, &asset(), &snapshot(&[&wallet], Some(&line)));
-    assert_eq!(refusal.map_err(code), Err("no_sequence_account"));
+    let unfit = |refusal: Result<i64, LedgerError>| match refusal {
+        Err(LedgerError::UnfitSequenceAccount { code, .. }) => code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unfit(refusal), "no_sequence_account");
+    let spoilt: [(&str, Spoil); 3] = [
+        ("insufficient_fee_balance", |channel| channel.balance = 0),
+        ("signature_too_weak", |channel| {
+            channel.thresholds = Thresholds([0, 0, 0, 0]);
+        }),
+        ("sequence_exhausted", |channel| {
+            channel.seq_num = SequenceNumber(i64::MAX);
+        }),
+    ];
+    for (code, spoil) in spoilt {
+        let mut channel = account("channel");
+        spoil(&mut channel);
+        let state = snapshot(&[&channel, &wallet], Some(&line));
+        assert_eq!(unfit(parties.check(&order, FEE, &asset(), &state)), code);
+    }
+    wallet.thresholds = Thresholds([0, 0, 0, 0]);
+    let checked = check(&[&channel, &wallet], Some(&line));
+    assert_eq!(
+        checked,
+        Err("signature_too_weak"),
+        "the wallet's own trouble"
+    );
 }
 
 #[test]

@@ -146,9 +146,38 @@ pub struct Record {
     pub result_xdr: String,
     /// The ledger that holds it.
     pub ledger: u32,
-    /// When that closed, in seconds.
-    #[serde(default, deserialize_with = "seconds")]
-    pub created_at: Option<i64>,
+}
+
+/// The answer to `getEvents`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetEvents {
+    /// A page of them, in the order of the ledger.
+    #[serde(default, deserialize_with = "or_default")]
+    pub events: Vec<Event>,
+    /// The newest ledger it keeps.
+    pub latest_ledger: u32,
+    /// Where the next page begins, and how far this one came.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// One event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Its place in the ledgers.
+    pub id: String,
+    /// The ledger that holds it.
+    pub ledger: u32,
+    /// The hash in hex of its transaction; the outer one of a fee bump.
+    pub tx_hash: String,
+    /// The contract that emitted it, `C…`.
+    pub contract_id: String,
+    /// The base64 of `ScVal`s.
+    pub topic: Vec<String>,
+    /// The base64 of an `ScVal`.
+    pub value: String,
 }
 
 /// Seconds as a number or as a decimal string; zero and the empty string stand for nothing.

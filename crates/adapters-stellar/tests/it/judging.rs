@@ -16,8 +16,8 @@ use tranche_domain::disbursement::{PreparedBurn, Verdict};
 
 use crate::fake::Reply;
 use crate::world::{
-    MAX_TIME, NOW, PASSPHRASE, SIGNED, USED, World, included, network, not_found, order, payments,
-    result, success, underfunded, wallet,
+    MAX_TIME, NOW, PASSPHRASE, SIGNED, USED, World, burned, included, network, not_found, order,
+    payments, result, success, underfunded, wallet,
 };
 
 const STILL_OPEN: Verdict = Verdict::Undecided(Wait::MayStillHappen);
@@ -57,10 +57,10 @@ async fn a_success_with_our_envelope_is_burned() {
     let found = included("SUCCESS", 101, &envelope(&burn), &success());
     world.fake.on("getTransaction", [found]);
     world.fake.on("getLedgerEntries", [wallet(102, USED + 1)]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 101 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 101));
     let found = included("SUCCESS", 103, &bumped(&burn), &bump_success(&burn));
     world.fake.on("getTransaction", [found]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 103 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 103));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
-use tranche_adapters_stellar::{LocalCustody, MasterKey};
+use tranche_adapters_stellar::{Custodians, LocalCustody, MasterKey};
 use tranche_application::ports::custody::{Custody, SealedWallet, SealedWallets, SecretSeed};
 use tranche_application::ports::entropy::Entropy;
 use tranche_application::ports::store::StoreError;
@@ -54,15 +54,15 @@ impl Entropy for Counting {
 }
 
 /// A custody with an empty store behind it.
-pub fn custody() -> (LocalCustody, Arc<Rows>) {
+pub fn custody() -> (Custodians, Arc<Rows>) {
     let rows = Arc::new(Rows::default());
     let key = MasterKey::from_hex(&"0123456789abcdef".repeat(4)).unwrap();
-    let custody = LocalCustody::new(key, rows.clone(), Arc::new(Counting::default()));
-    (custody, rows)
+    let local = LocalCustody::new(key, Arc::new(Counting::default()));
+    (Custodians::new(Arc::new(local), rows.clone()), rows)
 }
 
 /// A custody that holds these seeds.
-pub fn custody_of(seeds: &[&str]) -> Arc<LocalCustody> {
+pub fn custody_of(seeds: &[&str]) -> Arc<Custodians> {
     let (custody, rows) = custody();
     for seed in seeds {
         let seed = SecretSeed::new((*seed).to_owned());

@@ -224,7 +224,7 @@ fn settings_that_cannot_work_are_refused_and_the_url_is_not_shown() {
         ..good()
     };
     assert_eq!(refused(cheap), Some(ConfigError::MaxFee));
-    let url = StellarConfig::new("ledger".to_owned(), PASSPHRASE.to_owned(), asset());
+    let url = StellarConfig::new(vec!["ledger".to_owned()], PASSPHRASE.to_owned(), asset());
     assert_eq!(refused(url), Some(ConfigError::RpcUrl));
     let nowhere = StellarConfig {
         network_passphrase: String::new(),

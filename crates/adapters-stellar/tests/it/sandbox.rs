@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stellar_sandbox::{Config, Sandbox};
 use tempfile::TempDir;
-use tranche_adapters_stellar::{Asset, SandboxWallets, StellarBurner, StellarConfig};
+use tranche_adapters_stellar::{Asset, Custodians, SandboxWallets, StellarBurner, StellarConfig};
 use tranche_application::ports::burner::{LedgerBurner, LedgerError};
 use tranche_application::ports::custody::Custody;
 use tranche_application::ports::wallets::WalletOpener;
@@ -14,21 +14,25 @@ use tranche_domain::disbursement::verdict::{SEQUENCE_TAKEN, Wait};
 use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Verdict};
 use tranche_domain::{Amount, Failure};
 
-use crate::keys::{Counting, custody};
+use crate::keys::{Counting, Rows, custody};
+use crate::world::burned;
 
-const PASSPHRASE: &str = "Adapter Test Network ; 2026";
-const SOON: Duration = Duration::from_secs(15);
+pub const PASSPHRASE: &str = "Adapter Test Network ; 2026";
+pub const SOON: Duration = Duration::from_secs(15);
 
-struct Ledger {
-    sandbox: Sandbox,
-    burner: StellarBurner,
-    wallet: String,
+pub struct Ledger {
+    pub sandbox: Sandbox,
+    pub burner: StellarBurner,
+    pub wallet: String,
+    pub config: StellarConfig,
+    pub custody: Arc<Custodians>,
+    pub rows: Arc<Rows>,
     _folder: TempDir,
 }
 
 impl Ledger {
     /// A sandbox that closes a ledger every 50 ms, and a wallet with 1,000 NGNTS.
-    async fn start(burn_ttl: Duration) -> Self {
+    pub async fn start(burn_ttl: Duration) -> Self {
         let folder = TempDir::new().unwrap();
         let sandbox = stellar_sandbox::start(Config {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -52,18 +56,22 @@ impl Ledger {
         let config = StellarConfig {
             burn_ttl,
             timeout: Duration::from_secs(2),
-            ..StellarConfig::new(sandbox.url(), PASSPHRASE.to_owned(), asset)
+            ..StellarConfig::new(vec![sandbox.url()], PASSPHRASE.to_owned(), asset)
         };
-        let burner = StellarBurner::try_new(config, Arc::new(custody)).unwrap();
+        let custody = Arc::new(custody);
+        let burner = StellarBurner::try_new(config.clone(), custody.clone()).unwrap();
         Self {
             sandbox,
             burner,
             wallet,
+            config,
+            custody,
+            rows,
             _folder: folder,
         }
     }
 
-    fn order(&self, amount: &str) -> BurnOrder {
+    pub fn order(&self, amount: &str) -> BurnOrder {
         BurnOrder {
             amount: amount.parse::<Amount>().unwrap(),
             wallet_account_id: self.wallet.clone(),
@@ -72,19 +80,25 @@ impl Ledger {
         }
     }
 
-    async fn prepare(&self, amount: &str) -> PreparedBurn {
+    pub async fn prepare(&self, amount: &str) -> PreparedBurn {
         self.burner.prepare(&self.order(amount)).await.unwrap()
     }
 
-    async fn fault(&self, fault: &str, calls: u32) {
-        let url = format!("{}/sandbox/faults", self.sandbox.url());
+    /// The next calls misbehave.
+    pub async fn fault(&self, fault: &str, calls: u32) {
         let body = json!({ "fault": fault, "calls": calls });
-        let answer = reqwest::Client::new().post(url).json(&body).send().await;
+        self.post("/sandbox/faults", &body).await;
+    }
+
+    /// Tells the sandbox something.
+    pub async fn post(&self, path: &str, body: &Value) {
+        let url = format!("{}{path}", self.sandbox.url());
+        let answer = reqwest::Client::new().post(url).json(body).send().await;
         answer.unwrap().error_for_status().unwrap();
     }
 
     /// Asks until the ledger has decided, as the reconciler does, sending again meanwhile if told.
-    async fn decided(&self, burn: &PreparedBurn, again: bool) -> Verdict {
+    pub async fn decided(&self, burn: &PreparedBurn, again: bool) -> Verdict {
         let deadline = tokio::time::Instant::now() + SOON;
         loop {
             assert!(
@@ -104,7 +118,7 @@ impl Ledger {
     }
 
     /// What the wallet can still burn, by the ledger's own refusal.
-    async fn can_burn(&self, amount: &str) -> bool {
+    pub async fn can_burn(&self, amount: &str) -> bool {
         match self.burner.prepare(&self.order(amount)).await {
             Ok(_) => true,
             Err(LedgerError::Refused {
@@ -128,18 +142,15 @@ async fn burns_once_however_often_it_is_sent() {
     let ledger = Ledger::start(StellarConfig::BURN_TTL).await;
     ledger.burner.ready().await.unwrap();
     let burn = ledger.prepare("250.5").await;
-    assert_eq!(ledger.burner.submit(&burn).await.unwrap().0, "PENDING");
+    assert_eq!(ledger.burner.submit(&burn).await.unwrap().said, "PENDING");
     ledger.burner.submit(&burn).await.unwrap();
     let verdict = ledger.decided(&burn, true).await;
-    let Verdict::Burned { ledger: number } = verdict else {
+    let Verdict::Burned { ledger: number, .. } = verdict else {
         panic!("{verdict:?}");
     };
     assert!(number > burn.signed_at_ledger);
     ledger.burner.submit(&burn).await.unwrap();
-    assert_eq!(
-        ledger.decided(&burn, false).await,
-        Verdict::Burned { ledger: number }
-    );
+    assert_eq!(ledger.decided(&burn, false).await, burned(&burn, number));
     assert!(ledger.can_burn("749.5").await);
     assert!(!ledger.can_burn("749.5000001").await);
 }
@@ -147,15 +158,20 @@ async fn burns_once_however_often_it_is_sent() {
 #[tokio::test]
 async fn two_burns_of_one_wallet_take_one_place_and_one_burns() {
     let ledger = Ledger::start(StellarConfig::BURN_TTL).await;
-    let (first, second) = (ledger.prepare("1").await, ledger.prepare("2").await);
+    let other = BurnOrder {
+        memo: [0xee; 32],
+        ..ledger.order("2")
+    };
+    let first = ledger.prepare("1").await;
+    let second = ledger.burner.prepare(&other).await.unwrap();
     assert_eq!(first.slot, second.slot);
     assert_ne!(first.id, second.id);
     ledger.burner.submit(&first).await.unwrap();
-    let burned = ledger.decided(&first, false).await;
-    assert!(matches!(burned, Verdict::Burned { .. }), "{burned:?}");
+    let verdict = ledger.decided(&first, false).await;
+    assert!(matches!(verdict, Verdict::Burned { .. }), "{verdict:?}");
     let hint = ledger.burner.submit(&second).await.unwrap();
     assert!(
-        matches!(hint.0.as_str(), "ERROR tx_bad_seq" | "TRY_AGAIN_LATER"),
+        matches!(hint.said.as_str(), "ERROR tx_bad_seq" | "TRY_AGAIN_LATER"),
         "{hint:?}"
     );
     let failure = failure(ledger.decided(&second, false).await);
@@ -174,7 +190,7 @@ async fn a_burn_that_is_not_sent_expires_and_leaves_its_place() {
     assert_eq!(verdict, Verdict::Undecided(Wait::MayStillHappen));
     assert_eq!(failure(ledger.decided(&burn, false).await).code, "expired");
     let hint = ledger.burner.submit(&burn).await.unwrap();
-    assert_eq!(hint.0, "ERROR tx_too_late");
+    assert_eq!(hint.said, "ERROR tx_too_late");
     assert_eq!(ledger.prepare("1").await.slot, burn.slot);
 }
 
@@ -202,7 +218,7 @@ async fn bad_answers_to_sending_change_nothing() {
         let burn = ledger.prepare("1").await;
         ledger.fault(fault, 1).await;
         match (ledger.burner.submit(&burn).await, hint) {
-            (Ok(said), Some(hint)) => assert_eq!(said.0, hint),
+            (Ok(said), Some(hint)) => assert_eq!(said.said, hint),
             (Err(LedgerError::Unavailable(_)), None) => {}
             (other, _) => panic!("{fault}: {other:?}"),
         }

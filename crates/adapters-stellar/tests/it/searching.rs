@@ -10,13 +10,13 @@ use tranche_adapters_stellar::envelope::{Burn, Draft};
 use tranche_adapters_stellar::network::Network;
 use tranche_application::ports::burner::LedgerBurner;
 use tranche_domain::disbursement::verdict::{SEQUENCE_TAKEN, Wait};
-use tranche_domain::disbursement::{PreparedBurn, Verdict};
+use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Verdict};
 
 use crate::fake::Reply;
 use crate::judging::{bump_success, bumped, envelope};
 use crate::world::{
-    MAX_TIME, NOW, PASSPHRASE, SIGNED, USED, World, asset, base64, not_found, not_found_since,
-    order, result, success, underfunded, wallet,
+    MAX_TIME, NOW, PASSPHRASE, SIGNED, USED, World, asset, base64, burned, not_found,
+    not_found_since, order, result, success, underfunded, wallet,
 };
 
 const FOREIGN: &str = "f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0";
@@ -53,7 +53,11 @@ async fn world() -> (World, PreparedBurn, PreparedBurn, PreparedBurn) {
     world
         .fake
         .on("getTransaction", [not_found(SIGNED, NOW + 1)]);
-    let rival = world.burner.prepare(&order()).await.unwrap();
+    let stranger = BurnOrder {
+        memo: [0xee; 32],
+        ..order()
+    };
+    let rival = world.burner.prepare(&stranger).await.unwrap();
     world
         .fake
         .on("getLedgerEntries", [wallet(SIGNED, USED + 1)]);
@@ -135,7 +139,7 @@ async fn the_same_number_of_another_account_is_another_place() {
     world
         .fake
         .on("getTransactions", [page(&records, USED_BY, "1")]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 106 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 106));
 }
 
 #[tokio::test]
@@ -145,12 +149,12 @@ async fn a_burn_that_the_lookup_missed_is_found_by_the_search() {
     world
         .fake
         .on("getTransactions", [page(&[ours], USED_BY, "1")]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 104 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 104));
     let ours = record(104, FOREIGN, &bumped(&burn), &bump_success(&burn));
     world
         .fake
         .on("getTransactions", [page(&[ours], USED_BY, "1")]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 104 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 104));
     let ours = record(104, &burn.id.0, &envelope(&burn), &underfunded());
     world
         .fake
@@ -169,7 +173,7 @@ async fn a_fee_bump_that_stopped_before_our_burn_is_not_its_end() {
     world
         .fake
         .on("getTransactions", [page(&records, USED_BY, "1")]);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 104 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 104));
 }
 
 #[tokio::test]
@@ -244,7 +248,7 @@ async fn pages_are_joined_by_their_cursors() {
         page(&[other(102), ours], USED_BY, "third"),
     ];
     world.fake.on("getTransactions", pages);
-    assert_eq!(world.verdict(&burn).await, Verdict::Burned { ledger: 104 });
+    assert_eq!(world.verdict(&burn).await, burned(&burn, 104));
     let calls = world.fake.calls("getTransactions");
     let cursors: Vec<_> = calls
         .iter()
@@ -264,19 +268,77 @@ async fn pages_are_joined_by_their_cursors() {
 }
 
 #[tokio::test]
-async fn the_search_ends_where_the_burn_could_no_longer_be() {
-    let (world, burn, _, next) = world().await;
-    let mut late = record(136, "00", &envelope(&next), &success());
-    late["createdAt"] = (MAX_TIME + 1).into();
+async fn a_burn_of_ours_under_a_forgotten_name_goes_to_a_person() {
+    let (world, burn, _, _) = world().await;
     world
         .fake
-        .on("getTransactions", [page(&vec![late; 100], 90_000, "on")]);
+        .on("getTransaction", [not_found(SIGNED, NOW + 2)]);
+    world.fake.on("getLedgerEntries", [wallet(SIGNED, USED)]);
+    let forgotten = world.burner.prepare(&order()).await.unwrap();
+    assert_eq!((&forgotten.slot, forgotten.memo), (&burn.slot, burn.memo));
+    assert_ne!(forgotten.id, burn.id);
+    world
+        .fake
+        .on("getTransaction", [not_found(USED_BY, NOW + 10)]);
+    world
+        .fake
+        .on("getLedgerEntries", [wallet(USED_BY, USED + 1)]);
+    let shows = |tx: &TransactionEnvelope, outcome: &TransactionResult, status: &str| {
+        let mut found = record(105, FOREIGN, tx, outcome);
+        found["status"] = status.into();
+        let page = page(&[found], USED_BY, "1");
+        world.fake.on("getTransactions", [page]);
+    };
+    for (tx, outcome, status) in [
+        (envelope(&forgotten), success(), "SUCCESS"),
+        (bumped(&forgotten), bump_success(&forgotten), "SUCCESS"),
+        (envelope(&forgotten), success(), "FAILED"),
+        (envelope(&forgotten), underfunded(), "SUCCESS"),
+    ] {
+        shows(&tx, &outcome, status);
+        let verdict = world.verdict(&burn).await;
+        let Verdict::NeedsOperator { reason } = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert!(reason.contains(FOREIGN), "{reason}");
+        assert!(reason.contains("ledger 105"), "{reason}");
+    }
+    shows(&envelope(&forgotten), &underfunded(), "FAILED");
+    assert_eq!(world.failure(&burn).await.code, SEQUENCE_TAKEN);
+}
+
+#[tokio::test]
+async fn the_search_goes_on_past_the_end_of_the_known_envelopes() {
+    let (world, burn, rival, next) = world().await;
+    let late = |ledger, hash, tx: &PreparedBurn| {
+        let mut late = record(ledger, hash, &envelope(tx), &success());
+        late["createdAt"] = (MAX_TIME + 1).into();
+        late
+    };
+    let pages = [
+        page(&vec![late(136, "00", &next); 100], 90_000, "on"),
+        page(&[late(137, FOREIGN, &rival)], 90_000, "end"),
+    ];
+    world.fake.on("getTransactions", pages);
     world
         .fake
         .on("getLedgerEntries", [wallet(90_000, USED + 9)]);
     world
         .fake
         .on("getTransaction", [not_found(90_000, MAX_TIME + 500_000)]);
+    let failure = world.failure(&burn).await;
+    assert_eq!(failure.code, SEQUENCE_TAKEN);
+    assert!(failure.detail.contains(FOREIGN), "{}", failure.detail);
+    assert_eq!(world.fake.calls("getTransactions").len(), 2);
+}
+
+#[tokio::test]
+async fn the_search_ends_at_the_ledger_of_the_account() {
+    let (world, burn, _, next) = world().await;
+    let beyond = record(USED_BY + 1, "00", &envelope(&next), &success());
+    world
+        .fake
+        .on("getTransactions", [page(&vec![beyond; 100], 90_000, "on")]);
     assert_eq!(world.failure(&burn).await.code, SEQUENCE_TAKEN);
     assert_eq!(world.fake.calls("getTransactions").len(), 1);
 }

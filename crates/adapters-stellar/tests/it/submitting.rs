@@ -38,7 +38,7 @@ async fn hands_on_what_the_server_says() {
         (answer("SOMETHING_NEW"), "SOMETHING_NEW"),
     ] {
         world.fake.on("sendTransaction", [reply]);
-        assert_eq!(world.burner.submit(&burn).await.unwrap().0, hint);
+        assert_eq!(world.burner.submit(&burn).await.unwrap().said, hint);
     }
     let bytes = base64::engine::general_purpose::STANDARD.encode(&burn.envelope);
     let sent = world.fake.calls("sendTransaction");

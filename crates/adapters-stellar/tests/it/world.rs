@@ -38,7 +38,7 @@ pub fn asset() -> Asset {
 pub fn config(url: String) -> StellarConfig {
     StellarConfig {
         timeout: Duration::from_secs(2),
-        ..StellarConfig::new(url, PASSPHRASE.to_owned(), asset())
+        ..StellarConfig::new(vec![url], PASSPHRASE.to_owned(), asset())
     }
 }
 
@@ -94,6 +94,14 @@ impl World {
             Err(LedgerError::Unavailable(why)) => why,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// Burned under its first name.
+pub fn burned(burn: &PreparedBurn, ledger: u32) -> Verdict {
+    Verdict::Burned {
+        burn: burn.id.clone(),
+        ledger,
     }
 }
 

@@ -15,17 +15,20 @@ pub enum Permission {
     Approve,
     /// Record bank transfers and disburse.
     Disburse,
+    /// Decide, two together, what the ledger's answers cannot.
+    Resolve,
 }
 
 impl Permission {
     /// Every permission, for exhaustive tests.
     #[cfg(test)]
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Read,
         Self::OpenProjects,
         Self::Manage,
         Self::Approve,
         Self::Disburse,
+        Self::Resolve,
     ];
 
     /// The roles that have it. `Admin` keeps the house but moves no money: duties stay separate.
@@ -44,6 +47,7 @@ impl Permission {
             Self::Manage => &[Role::Manager],
             Self::Approve => &[Role::Approver],
             Self::Disburse => &[Role::Treasurer],
+            Self::Resolve => &[Role::Treasurer, Role::Approver],
         }
     }
 }
@@ -57,13 +61,13 @@ mod tests {
     #[test]
     fn each_role_may_do_what_the_contract_says_and_nothing_else() {
         let table = [
-            (Role::Viewer, [true, false, false, false, false]),
-            (Role::Manager, [true, false, true, false, false]),
-            (Role::Approver, [true, false, false, true, false]),
-            (Role::Treasurer, [true, false, false, false, true]),
-            (Role::Auditor, [true, false, false, false, false]),
-            (Role::Service, [false, false, false, false, false]),
-            (Role::Admin, [true, true, false, false, false]),
+            (Role::Viewer, [true, false, false, false, false, false]),
+            (Role::Manager, [true, false, true, false, false, false]),
+            (Role::Approver, [true, false, false, true, false, true]),
+            (Role::Treasurer, [true, false, false, false, true, true]),
+            (Role::Auditor, [true, false, false, false, false, false]),
+            (Role::Service, [false, false, false, false, false, false]),
+            (Role::Admin, [true, true, false, false, false, false]),
         ];
         assert_eq!(table.len(), Role::ALL.len());
         for (role, expected) in table {

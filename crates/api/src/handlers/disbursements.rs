@@ -65,9 +65,9 @@ impl WaitQuery {
 /// Burns for an approved and paid milestone
 ///
 /// The burn, the NAV, the milestone and its evidence move together, exactly once. Answers 200 once
-/// settled, 202 while the ledger decides; the same key asks again without a second burn. Burns of
-/// one wallet go one after another: the call waits up to 45 seconds for its turn, and then up to
-/// `wait` seconds for the ledger.
+/// settled, 202 while the ledger decides; the same key asks again without a second burn. As many
+/// burns are in flight at once as there are channel accounts, and without those one of each wallet:
+/// the call waits up to 45 seconds for its turn, and then up to `wait` seconds for the ledger.
 #[utoipa::path(post, path = "/v1/milestones/{id}/disburse", tag = "Disbursements",
     params(("id" = uuid::Uuid, Path), WaitQuery,
         ("Idempotency-Key" = String, Header, description = "Required: makes the call safe to repeat")),
@@ -137,10 +137,11 @@ async fn ended(app: &App, call: &Call, disbursement: &Disbursement) -> Result<Re
     let (milestone, (new_nav, lp_token_price)) = settled(app, &call.caller, disbursement)
         .await
         .map_err(|error| problem::ordered(disbursement.id, &error.into()))?;
+    let disbursed = DisbursementView::from(disbursement);
     let view = SettledView {
         milestone: MilestoneView::from(&milestone),
-        disbursement: disbursement.into(),
-        burn_tx_hash: disbursement.burn.id.to_string(),
+        burn_tx_hash: disbursed.tx_hash().to_owned(),
+        disbursement: disbursed,
         new_nav,
         lp_token_price,
     };

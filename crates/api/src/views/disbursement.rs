@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use tranche_domain::disbursement::{Judgement, Proposal};
 use tranche_domain::{Disbursement, DisbursementState};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -21,13 +22,17 @@ pub struct DisbursementView {
     state: &'static str,
     /// The burn's transaction hash, known before it is sent.
     tx_hash: String,
-    /// The signed bytes, base64.
+    /// The signed bytes, base64; of the newest envelope when there are several.
     envelope_xdr: String,
+    /// Every hash under which the burn may appear on the ledger; it takes one of them at most.
+    tx_hashes: Vec<String>,
     /// The leaf hash of the event that ordered it, as the burn carries it.
     memo_hash: String,
     /// How often it was sent.
     attempts: i64,
     failure: Option<FailureView>,
+    /// What one person proposes where the ledger's answers decide nothing; a second one confirms.
+    proposal: Option<ProposalView>,
     /// The account whose sequence number it uses.
     sequence_account_id: String,
     /// That number, as text because it exceeds what JSON readers hold.
@@ -39,6 +44,15 @@ pub struct DisbursementView {
     settled_at: Option<String>,
     /// The ledger that holds the burn.
     ledger: Option<u32>,
+    /// Also the `ETag`: send it as `If-Match` when you confirm.
+    version: i64,
+}
+
+impl DisbursementView {
+    /// The burn's transaction hash: the one on the ledger once it is settled.
+    pub fn tx_hash(&self) -> &str {
+        &self.tx_hash
+    }
 }
 
 /// Why a disbursement ended without a burn, or cannot be decided.
@@ -49,10 +63,49 @@ pub struct FailureView {
     detail: String,
 }
 
+/// How a disbursement ended, in the judgement of a person.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ResolutionProposal)]
+pub struct ProposalView {
+    /// `burned` or `failed`.
+    judgement: &'static str,
+    /// The transaction that burned.
+    tx_hash: Option<String>,
+    /// The ledger that holds it.
+    ledger: Option<u32>,
+    /// How they know.
+    why: String,
+    proposed_by: String,
+    proposed_at: String,
+}
+
+impl From<&Proposal> for ProposalView {
+    fn from(proposal: &Proposal) -> Self {
+        let (tx_hash, ledger) = match &proposal.judgement {
+            Judgement::Burned { burn, ledger } => (Some(burn.to_string()), Some(*ledger)),
+            Judgement::Failed => (None, None),
+        };
+        Self {
+            judgement: proposal.judgement.as_str(),
+            tx_hash,
+            ledger,
+            why: proposal.why.as_str().to_owned(),
+            proposed_by: proposal.by.clone(),
+            proposed_at: time(proposal.at),
+        }
+    }
+}
+
 impl From<&Disbursement> for DisbursementView {
     fn from(disbursement: &Disbursement) -> Self {
+        let burn = &disbursement.burn;
+        let mut tx_hash = &burn.id;
+        let mut proposed = None;
         let (settled_at, ledger, failure) = match &disbursement.state {
-            DisbursementState::Settled { at, ledger } => (Some(time(*at)), Some(*ledger), None),
+            DisbursementState::Settled { at, burn, ledger } => {
+                tx_hash = burn;
+                (Some(time(*at)), Some(*ledger), None)
+            }
             DisbursementState::Failed { failure, .. } => {
                 let view = FailureView {
                     code: failure.code.clone(),
@@ -60,7 +113,8 @@ impl From<&Disbursement> for DisbursementView {
                 };
                 (None, None, Some(view))
             }
-            DisbursementState::NeedsOperator { reason } => {
+            DisbursementState::NeedsOperator { reason, proposal } => {
+                proposed = proposal.as_ref();
                 let view = FailureView {
                     code: "needs_operator".to_owned(),
                     detail: reason.clone(),
@@ -69,25 +123,27 @@ impl From<&Disbursement> for DisbursementView {
             }
             DisbursementState::Prepared | DisbursementState::Submitted => (None, None, None),
         };
-        let burn = &disbursement.burn;
         Self {
             id: disbursement.id.0,
             milestone_id: disbursement.milestone_id.0,
             project_id: disbursement.project_id.0,
             amount: disbursement.amount.to_string(),
             state: disbursement.state.as_str(),
-            tx_hash: burn.id.to_string(),
-            envelope_xdr: STANDARD.encode(&burn.envelope),
+            tx_hash: tx_hash.to_string(),
+            tx_hashes: burn.ids().map(ToString::to_string).collect(),
+            envelope_xdr: STANDARD.encode(burn.newest_envelope()),
             memo_hash: hex::encode(burn.memo),
             attempts: disbursement.attempts,
             failure,
+            proposal: proposed.map(ProposalView::from),
             sequence_account_id: burn.slot.account.clone(),
             sequence: burn.slot.sequence.to_string(),
-            valid_until: time(burn.valid_until),
+            valid_until: time(burn.lasts_until()),
             ordered_by: disbursement.ordered_by.id.clone(),
             prepared_at: time(disbursement.prepared_at),
             settled_at,
             ledger,
+            version: disbursement.version,
         }
     }
 }

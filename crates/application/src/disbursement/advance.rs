@@ -9,20 +9,17 @@ use std::time::Duration;
 use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::warn;
 use tranche_domain::disbursement::verdict::Wait;
 use tranche_domain::disbursement::{Verdict, VerdictError};
-use tranche_domain::{
-    Action, Change, Disbursement, DisbursementId, DisbursementState, Failure, Milestone, Occasion,
-    Project,
-};
+use tranche_domain::{Action, Disbursement, DisbursementId, DisbursementState};
 
 use super::Disbursements;
-use crate::call::Caller;
+use super::ends::End;
+use super::watch::{WatchError, Withheld};
 use crate::ports::burner::LedgerError;
 use crate::ports::monitor::Incident;
-use crate::ports::store::{Conflict, StoreError, UnitOfWork};
-use crate::services::TRIES;
+use crate::ports::store::StoreError;
 
 /// How often a waiting request asks the ledger.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -48,9 +45,32 @@ pub enum AdvanceError {
     /// The books do not fit the verdict: somebody wrote past the application.
     #[error(transparent)]
     Books(#[from] VerdictError),
+    /// Nothing may be sent, and the ledger has not decided.
+    #[error(transparent)]
+    Withheld(#[from] Withheld),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<WatchError> for AdvanceError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Ledger(error) => error.into(),
+            WatchError::Store(error) => error.into(),
+            WatchError::Withheld(why) => why.into(),
+        }
+    }
+}
+
+impl Progress {
+    fn of(disbursement: Disbursement) -> Self {
+        if disbursement.state.is_open() {
+            Self::Open(Box::new(disbursement))
+        } else {
+            Self::Ended(Box::new(disbursement))
+        }
+    }
 }
 
 impl Disbursements {
@@ -66,11 +86,21 @@ impl Disbursements {
         if !disbursement.state.is_open() {
             return Ok(Progress::Ended(Box::new(disbursement)));
         }
+        let mut withheld = None;
         if disbursement.state == DisbursementState::Prepared {
-            self.send(disbursement.clone()).await?;
+            match self.send(disbursement.clone()).await {
+                Ok(()) => {}
+                // The store may be a backup that forgot the sending: the ledger knows.
+                Err(AdvanceError::Withheld(why)) => withheld = Some(why),
+                Err(error) => return Err(error),
+            }
         }
         let verdict = self.burner.verdict(&disbursement.burn).await?;
-        self.act(disbursement, verdict).await
+        let progress = self.act(disbursement, verdict).await?;
+        match (progress, withheld) {
+            (Progress::Open(_), Some(why)) => Err(why.into()),
+            (progress, _) => Ok(progress),
+        }
     }
 
     /// As [`Disbursements::advance`], and sends the same bytes again while nothing is decided.
@@ -110,42 +140,20 @@ impl Disbursements {
                 }
             }
             if Instant::now() + ASK_EVERY >= deadline {
-                let now = self.read(id).await?;
-                return Ok(if now.state.is_open() {
-                    Progress::Open(Box::new(now))
-                } else {
-                    Progress::Ended(Box::new(now))
-                });
+                return Ok(Progress::of(self.read(id).await?));
             }
             sleep(ASK_EVERY).await;
         }
     }
 
-    async fn read(&self, id: DisbursementId) -> Result<Disbursement, AdvanceError> {
+    pub(super) async fn read(&self, id: DisbursementId) -> Result<Disbursement, AdvanceError> {
         self.queries
             .disbursement(id)
             .await?
             .ok_or(AdvanceError::NotFound)
     }
 
-    /// Notes the sending, then sends. Whoever is overtaken leaves it to the other.
-    async fn send(&self, disbursement: Disbursement) -> Result<(), AdvanceError> {
-        let sent = disbursement.sent();
-        let mut work = self.services.store.begin().await?;
-        match work.disbursements().note_sent(&sent).await {
-            Ok(()) => work.commit().await?,
-            Err(StoreError::Conflict(Conflict::Stale | Conflict::Retry)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        match self.burner.submit(&sent.burn).await {
-            Ok(hint) => info!(disbursement = %sent.id, hint = hint.0, "burn sent"),
-            // It may have arrived all the same: only the verdict tells.
-            Err(error) => warn!(disbursement = %sent.id, %error, "no answer to the sending"),
-        }
-        Ok(())
-    }
-
-    async fn act(
+    pub(super) async fn act(
         &self,
         disbursement: Disbursement,
         verdict: Verdict,
@@ -155,80 +163,45 @@ impl Disbursements {
                 if wait != Wait::MayStillHappen {
                     warn!(disbursement = %disbursement.id, ?wait, "the ledger's answers need another look");
                 }
-                Ok(Progress::Open(Box::new(self.read(disbursement.id).await?)))
+                Ok(Progress::of(self.read(disbursement.id).await?))
             }
-            Verdict::Burned { ledger } => {
-                self.conclude(&disbursement, &End::Burned { ledger }).await
+            Verdict::Burned { burn, ledger } => {
+                self.conclude(disbursement, End::Burned { burn, ledger })
+                    .await
             }
-            Verdict::Failed(failure) => self.conclude(&disbursement, &End::Failed(failure)).await,
+            Verdict::Failed(failure) => {
+                let judged = disbursement.burn.clone();
+                self.conclude(disbursement, End::Failed { failure, judged })
+                    .await
+            }
             Verdict::NeedsOperator { reason } => {
                 if matches!(disbursement.state, DisbursementState::NeedsOperator { .. }) {
                     return Ok(Progress::Open(Box::new(disbursement)));
                 }
                 self.call(&disbursement, &reason);
-                self.conclude(&disbursement, &End::Operator { reason })
+                let judged = disbursement.burn.clone();
+                self.conclude(disbursement, End::Operator { reason, judged })
                     .await
             }
         }
     }
 
-    /// Transaction 2, tried again when the database asks; the reconciler repeats it for ever.
+    /// Transaction 2; when it fails, the reconciler repeats it for ever.
     async fn conclude(
         &self,
-        disbursement: &Disbursement,
-        end: &End,
+        disbursement: Disbursement,
+        end: End,
     ) -> Result<Progress, AdvanceError> {
-        let mut tries = 1;
-        loop {
-            match self.try_conclude(disbursement, end).await {
-                Ok(()) => {
-                    self.unsettled.lock().remove(&disbursement.id);
-                    break;
-                }
-                Err(AdvanceError::Store(StoreError::Conflict(
-                    Conflict::Retry | Conflict::Stale,
-                ))) if tries < TRIES => tries += 1,
-                Err(error) => {
-                    self.report_end(disbursement, end, &error);
-                    return Err(error);
-                }
+        match self.ends.write(&disbursement, &end).await {
+            Ok(now) => {
+                self.unsettled.lock().remove(&disbursement.id);
+                Ok(Progress::of(now))
+            }
+            Err(error) => {
+                self.report_end(&disbursement, &end, &error);
+                Err(error)
             }
         }
-        let now = self.read(disbursement.id).await?;
-        Ok(if now.state.is_open() {
-            Progress::Open(Box::new(now))
-        } else {
-            Progress::Ended(Box::new(now))
-        })
-    }
-
-    async fn try_conclude(
-        &self,
-        disbursement: &Disbursement,
-        end: &End,
-    ) -> Result<(), AdvanceError> {
-        let mut work = self.services.store.begin().await?;
-        let (project, milestone, locked) = lock_all(work.as_mut(), disbursement).await?;
-        if matches!(end, End::Operator { .. })
-            && matches!(locked.state, DisbursementState::NeedsOperator { .. })
-        {
-            // Another driver called the operator first: once is enough.
-            return Ok(());
-        }
-        let occasion = self.services.occasion(&Caller {
-            actor: locked.ordered_by.clone(),
-            origin: locked.origin.clone(),
-            scope: None,
-        });
-        let change = match end.change(locked, milestone, project, &occasion) {
-            Ok(change) => change,
-            // Another driver was first: that is what we wanted.
-            Err(VerdictError::Ended) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        work.record(&change).await?;
-        work.commit().await?;
-        Ok(())
     }
 
     /// Reports that the books cannot follow the ledger: once for each disbursement, however often
@@ -250,7 +223,7 @@ impl Disbursements {
                 error: error.to_string(),
                 context,
             }),
-            AdvanceError::NotFound | AdvanceError::Ledger(_) => {}
+            AdvanceError::NotFound | AdvanceError::Ledger(_) | AdvanceError::Withheld(_) => {}
         }
     }
 
@@ -268,69 +241,4 @@ impl Disbursements {
             }),
         });
     }
-}
-
-/// How the ledger's verdict changes the books.
-enum End {
-    Burned { ledger: u32 },
-    Failed(Failure),
-    Operator { reason: String },
-}
-
-impl End {
-    /// What it is in the log.
-    const fn action(&self) -> Action {
-        match self {
-            Self::Burned { .. } => Action::MilestoneDisbursed,
-            Self::Failed(_) => Action::DisbursementFailed,
-            Self::Operator { .. } => Action::DisbursementNeedsOperator,
-        }
-    }
-
-    fn change(
-        &self,
-        disbursement: Disbursement,
-        milestone: Milestone,
-        project: Project,
-        occasion: &Occasion,
-    ) -> Result<Change, VerdictError> {
-        match self {
-            Self::Burned { ledger } => disbursement.settle(milestone, project, *ledger, occasion),
-            Self::Failed(failure) => {
-                disbursement.fail(milestone, project, failure.clone(), occasion)
-            }
-            Self::Operator { reason } => {
-                disbursement.call_operator(&milestone, reason.clone(), occasion)
-            }
-        }
-    }
-}
-
-/// Locks in the order of the house: project, milestone, disbursement.
-async fn lock_all(
-    work: &mut dyn UnitOfWork,
-    disbursement: &Disbursement,
-) -> Result<(Project, Milestone, Disbursement), AdvanceError> {
-    let gone = |what: &str| {
-        StoreError::Inconsistent(format!(
-            "{what} of disbursement {} is gone",
-            disbursement.id
-        ))
-    };
-    let project = work
-        .projects()
-        .lock(disbursement.project_id)
-        .await?
-        .ok_or_else(|| gone("the project"))?;
-    let milestone = work
-        .milestones()
-        .lock(disbursement.milestone_id)
-        .await?
-        .ok_or_else(|| gone("the milestone"))?;
-    let locked = work
-        .disbursements()
-        .lock(disbursement.id)
-        .await?
-        .ok_or(AdvanceError::NotFound)?;
-    Ok((project, milestone, locked))
 }

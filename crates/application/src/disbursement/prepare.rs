@@ -1,10 +1,12 @@
 //! Plans and prepares a disbursement: afterwards the burn is signed, kept and paid for, not sent.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
 use tranche_domain::disbursement::PlanError;
 use tranche_domain::milestone::TransitionError;
 use tranche_domain::{
@@ -12,15 +14,18 @@ use tranche_domain::{
 };
 
 use super::Disbursements;
+use super::seats::Seat;
+use super::watch::{WatchError, Withheld};
 use crate::audit::record::{CanonicalError, EventRecord};
 use crate::call::{Call, Outcome};
+use crate::failpoint::failpoint;
 use crate::idempotency::Answered;
 use crate::ports::burner::LedgerError;
 use crate::ports::store::{Conflict, StoreError};
 use crate::services::{Claimed, bind, claim, may_retry};
 
-/// How long a disbursement waits for its wallet: while another burn of it is in flight, its next
-/// sequence number is taken.
+/// How long a disbursement waits for a sequence number: while another burn of the account is in
+/// flight, the next one is taken.
 const PATIENCE: Duration = Duration::from_secs(45);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,9 +49,12 @@ pub enum DisburseError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyMisused,
-    /// Another burn of the same wallet is in flight and has its next sequence number.
-    #[error("another burn of the project's wallet is in flight")]
+    /// Every account whose sequence number it could take has another burn in flight.
+    #[error("another burn of the project's wallet, or of every channel account, is in flight")]
     WalletBusy,
+    /// Nothing may be signed for as things stand.
+    #[error(transparent)]
+    Withheld(#[from] Withheld),
     /// The ledger was not ready to sign for.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -56,6 +64,16 @@ pub enum DisburseError {
     /// The order's evidence cannot be written down.
     #[error(transparent)]
     Evidence(#[from] CanonicalError),
+}
+
+impl From<WatchError> for DisburseError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Ledger(error) => error.into(),
+            WatchError::Store(error) => error.into(),
+            WatchError::Withheld(why) => why.into(),
+        }
+    }
 }
 
 /// What one try came to.
@@ -123,17 +141,33 @@ impl Disbursements {
     ) -> Result<Outcome<DisbursementId>, DisburseError> {
         let deadline = Instant::now() + PATIENCE;
         // What waiting cannot mend is refused at once.
-        let plan = self.plan(milestone, amount, call).await?;
-        let turn = timeout_at(deadline, self.turns.of(plan.wallet_account_id())).await;
-        let _turn = turn.map_err(|_| DisburseError::WalletBusy)?;
+        let plan = self.plan(milestone, amount, None, call).await?;
+        self.watch.allows(plan.project_id()).await?;
+        let mut unfit = HashSet::new();
         loop {
-            let too_late = match self.try_prepare(milestone, amount, call, deadline).await {
+            let seat =
+                timeout_at(deadline, self.seats.take(plan.wallet_account_id(), &unfit)).await;
+            let seat = seat.map_err(|_| DisburseError::WalletBusy)??;
+            let tried = self.try_prepare(milestone, amount, &seat, call, deadline);
+            let too_late = match tried.await {
                 Ok(Try::Done(outcome)) => return Ok(outcome),
-                Ok(Try::SlotTaken) => DisburseError::WalletBusy,
+                Ok(Try::SlotTaken) => {
+                    // Another process has it, or the node lags: another channel may be free.
+                    unfit.extend(seat.channel().map(ToOwned::to_owned));
+                    DisburseError::WalletBusy
+                }
                 Ok(Try::Stale) => StoreError::Conflict(Conflict::Stale).into(),
                 Err(error) if asks_again(&error) => error,
+                Err(DisburseError::Ledger(LedgerError::UnfitSequenceAccount { code, detail }))
+                    if let Some(channel) = seat.channel() =>
+                {
+                    warn!(channel, code, detail, "a channel account is passed over");
+                    unfit.insert(channel.to_owned());
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
+            drop(seat);
             if Instant::now() + PAUSE >= deadline {
                 return Err(too_late);
             }
@@ -145,16 +179,23 @@ impl Disbursements {
         &self,
         id: MilestoneId,
         amount: Option<Amount>,
+        seat: &Seat,
         call: &Call,
         deadline: Instant,
     ) -> Result<Try, DisburseError> {
-        let plan = self.plan(id, amount, call).await?;
+        let channel = seat.channel().map(ToOwned::to_owned);
+        let plan = self.plan(id, amount, channel, call).await?;
         let event = plan.event();
         let memo = EventRecord::from(event).leaf_hash(event.occurred_at)?;
         let order = plan.order(memo);
+        failpoint!("planned");
         let burn = timeout_at(deadline, self.burner.prepare(&order))
             .await
             .map_err(|_| LedgerError::Unavailable("no answer in time".to_owned()))??;
+        failpoint!("signed");
+        self.watch
+            .covers(plan.project_id(), burn.signed_at_ledger)
+            .await?;
         self.keep(id, plan, burn, call).await
     }
 
@@ -163,13 +204,14 @@ impl Disbursements {
         &self,
         id: MilestoneId,
         amount: Option<Amount>,
+        channel: Option<String>,
         call: &Call,
     ) -> Result<DisbursementPlan, DisburseError> {
         let (milestone, project) = self.milestone_and_project(id, call).await?;
         check_version(&milestone, call)?;
         let disbursement = DisbursementId(self.services.entropy.id());
         let occasion = self.services.occasion(&call.caller);
-        Ok(milestone.plan_disbursement(&project, disbursement, amount, occasion)?)
+        Ok(milestone.plan_disbursement(&project, disbursement, amount, channel, occasion)?)
     }
 
     async fn milestone_and_project(
@@ -231,7 +273,9 @@ impl Disbursements {
             Err(error) => return Err(error.into()),
         }
         bind(work.as_mut(), call.idempotency.as_ref(), disbursement.0).await?;
+        failpoint!("preparing");
         work.commit().await?;
+        failpoint!("prepared");
         Ok(Try::Done(Outcome::Done(disbursement)))
     }
 

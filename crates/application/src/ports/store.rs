@@ -3,6 +3,8 @@
 //! Lock order, everywhere: project, then milestone, then disbursement. A unit of work is never held
 //! across a call to the ledger, the network or a person. Dropping one rolls it back.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -10,7 +12,8 @@ use tranche_domain::{
     Change, Disbursement, DisbursementId, Milestone, MilestoneId, Project, ProjectId,
 };
 
-use super::custody::SealedWallet;
+use super::channels::NewChannel;
+use super::custody::{SealedSecret, SealedWallet};
 use crate::audit::record::EventRecord;
 use crate::idempotency::{Claim, IdempotencyKey};
 use crate::keys::ApiKey;
@@ -98,6 +101,14 @@ pub trait UnitOfWork: Send {
     /// [`Conflict::Stale`] when a version no longer stands.
     async fn record(&mut self, change: &Change) -> Result<(), StoreError>;
 
+    /// Records the settlements of several disbursements of one project, each made from the project as the
+    /// one before left it: as [`UnitOfWork::record`] for each in turn, in as few statements as the
+    /// store can.
+    ///
+    /// # Errors
+    /// [`Conflict::Stale`] when a version no longer stands.
+    async fn record_settlements(&mut self, settlements: &[Change]) -> Result<(), StoreError>;
+
     /// Makes it so.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
@@ -118,19 +129,43 @@ pub trait MilestoneRepo: Send {
     async fn lock(&mut self, id: MilestoneId) -> Result<Option<Milestone>, StoreError>;
 }
 
+/// What moves when disbursements of one project end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedBooks {
+    /// The project.
+    pub project: Project,
+    /// Each disbursement with its milestone, in the order asked for.
+    pub disbursements: Vec<(Milestone, Disbursement)>,
+}
+
+/// When a disbursement is looked at again: after an eighth of the time it has been open, within
+/// bounds, so that a young one is looked at often and a stuck one costs little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackOff {
+    /// The shortest pause.
+    pub least: Duration,
+    /// The longest pause.
+    pub most: Duration,
+}
+
 /// Disbursements inside a unit of work.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait DisbursementRepo: Send {
-    /// Locks a disbursement until the unit of work ends.
-    async fn lock(&mut self, id: DisbursementId) -> Result<Option<Disbursement>, StoreError>;
+    /// Locks a project, then these disbursements of it and their milestones, until the unit of work
+    /// ends. One that does not exist, or not in this project, is left out.
+    async fn lock_books(
+        &mut self,
+        project: ProjectId,
+        ids: &[DisbursementId],
+    ) -> Result<Option<LockedBooks>, StoreError>;
 
-    /// Leases the next open disbursement that nobody drives, until `until`; skips those that are
-    /// leased past `now` or locked. The oldest lease first, so that none starves.
+    /// Leases the next open disbursement that is due and that nobody drives, and makes it due again
+    /// after its pause; skips those that are locked. The longest due first, so that none starves.
     async fn lease_next(
         &mut self,
         now: DateTime<Utc>,
-        until: DateTime<Utc>,
+        back_off: BackOff,
     ) -> Result<Option<DisbursementId>, StoreError>;
 
     /// Keeps what sending changed (attempts, `submitted`), guarded by the version before. Hints
@@ -167,6 +202,35 @@ pub trait CredentialRepo: Send {
     /// # Errors
     /// [`Conflict::Wallet`] when the account has one already.
     async fn keep_wallet(&mut self, wallet: &SealedWallet) -> Result<(), StoreError>;
+
+    /// Keeps a channel account whose seed is sealed; it joins the pool when it is funded.
+    async fn keep_channel(&mut self, channel: &NewChannel) -> Result<(), StoreError>;
+
+    /// The ledger shows these channel accounts: they join the pool.
+    async fn channels_funded(
+        &mut self,
+        account_ids: &[String],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError>;
+
+    /// Puts a wallet that was sealed anew in the place of what `from_key` sealed; `false` when that
+    /// is no longer there.
+    async fn reseal_wallet(
+        &mut self,
+        wallet: &SealedWallet,
+        from_key: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps a sealed secret, unless there is one of its name: of several that come at once, the
+    /// first stays.
+    async fn keep_secret(&mut self, secret: &SealedSecret) -> Result<(), StoreError>;
+
+    /// As [`CredentialRepo::reseal_wallet`], for a secret.
+    async fn reseal_secret(
+        &mut self,
+        secret: &SealedSecret,
+        from_key: &str,
+    ) -> Result<bool, StoreError>;
 
     /// Keeps an API key's hash.
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError>;

@@ -2,7 +2,6 @@
 //! nothing, and is made again only with the same bytes.
 
 use tranche_application::disbursement::{AdvanceError, Progress};
-use tranche_application::ports::burner::SubmitHint;
 use tranche_application::ports::store::Conflict;
 use tranche_domain::disbursement::Verdict;
 use tranche_domain::disbursement::verdict::Wait;
@@ -10,16 +9,12 @@ use tranche_domain::{Disbursement, DisbursementState, MilestoneStatus};
 
 use super::scene::{DISBURSEMENT, Scene};
 use super::script::Step;
-use super::stage::{Stage, conflict, down, silent};
+use super::stage::{Stage, conflict, down, hint, silent};
 
 const WAIT: Verdict = Verdict::Undecided(Wait::MayStillHappen);
 
 fn in_flight() -> Scene {
     Scene::at(MilestoneStatus::Disbursing)
-}
-
-fn hint() -> SubmitHint {
-    SubmitHint("PENDING".to_owned())
 }
 
 fn noted() -> [Step; 2] {
@@ -37,7 +32,10 @@ fn open(progress: Result<Progress, AdvanceError>) -> Disbursement {
 fn called() -> Disbursement {
     let mut disbursement = in_flight().sent();
     let reason = "gone".to_owned();
-    disbursement.state = DisbursementState::NeedsOperator { reason };
+    disbursement.state = DisbursementState::NeedsOperator {
+        reason,
+        proposal: None,
+    };
     disbursement
 }
 

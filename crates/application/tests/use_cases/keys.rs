@@ -42,6 +42,7 @@ async fn an_issued_token_opens_its_key_and_a_changed_one_does_not() {
     let (token, key, _) = issued().await;
     let ring = KeyRing::new(PEPPER);
     assert!(ring.opens(&token, &key));
+    assert_eq!(format!("{ring:?}"), "KeyRing(…)");
     assert!(!KeyRing::new([8; 32]).opens(&token, &key), "another pepper");
     for at in 0..token.len() {
         let mut other = token.clone().into_bytes();

@@ -3,6 +3,11 @@
 
 #[cfg(test)]
 mod advancing;
+mod covering;
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod kept;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -11,6 +16,8 @@ mod leaf;
 mod order;
 #[cfg(test)]
 mod patience;
+#[cfg(test)]
+mod pooling;
 #[cfg(test)]
 mod preparing;
 #[cfg(test)]
@@ -26,16 +33,26 @@ mod relaying;
 #[cfg(test)]
 mod repeating;
 #[cfg(test)]
+mod resolving;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod scope;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod seating;
+#[cfg(test)]
+mod sending;
+#[cfg(test)]
 mod settling;
+#[cfg(test)]
+mod side_by_side;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
+mod watching;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tranche_application::Outcome;
-use tranche_application::disbursement::{DisburseError, Disbursements};
+use tranche_application::disbursement::DisburseError;
 use tranche_application::ports::burner::LedgerError;
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_domain::MilestoneStatus;
@@ -109,12 +109,8 @@ async fn a_store_that_conflicts_for_ever_is_a_conflict_after_patience() {
 async fn a_ledger_that_does_not_answer_is_told_after_patience() {
     let (mut stage, _) = payable();
     let services = stage.services();
-    let ledger = SlowLedger {
-        inner: std::mem::take(&mut stage.burner),
-        by: PATIENCE * 2,
-    };
-    let queries = Arc::new(std::mem::take(&mut stage.queries));
-    let disbursements = Disbursements::new(services, queries, Arc::new(ledger));
+    let ledger = SlowLedger::new(stage.ledger(), PATIENCE * 2);
+    let disbursements = stage.protocol(services, Arc::new(ledger));
     let start = Instant::now();
     let outcome = disbursements
         .prepare(MILESTONE, None, &call("treasurer"))
@@ -136,12 +132,8 @@ async fn patience_does_not_end_within_a_commit() {
         inner: services.store,
         by: Duration::from_secs(1),
     });
-    let ledger = SlowLedger {
-        inner: std::mem::take(&mut stage.burner),
-        by: LAST,
-    };
-    let queries = Arc::new(std::mem::take(&mut stage.queries));
-    let disbursements = Disbursements::new(services, queries, Arc::new(ledger));
+    let ledger = SlowLedger::new(stage.ledger(), LAST);
+    let disbursements = stage.protocol(services, Arc::new(ledger));
     let start = Instant::now();
     let outcome = disbursements
         .prepare(MILESTONE, None, &call("treasurer"))
@@ -158,10 +150,9 @@ async fn burns_of_one_wallet_take_turns() {
     attempt(&mut stage, &scene, 42, None);
     let services = stage.services();
     let by = Duration::from_secs(10);
-    let inner = std::mem::take(&mut stage.burner);
-    let queries = Arc::new(std::mem::take(&mut stage.queries));
-    let ledger = Arc::new(SlowLedger { inner, by });
-    let disbursements = Disbursements::new(services, queries, ledger);
+    let inner = stage.ledger();
+    let ledger = Arc::new(SlowLedger::new(inner, by));
+    let disbursements = stage.protocol(services, ledger);
     let start = Instant::now();
     let call = call("treasurer");
     let first = disbursements.prepare(MILESTONE, None, &call);
@@ -182,9 +173,8 @@ async fn a_turn_that_does_not_come_is_a_busy_wallet() {
         inner: services.store,
         by: PATIENCE * 2,
     });
-    let queries = Arc::new(std::mem::take(&mut stage.queries));
-    let ledger = Arc::new(std::mem::take(&mut stage.burner));
-    let disbursements = Disbursements::new(services, queries, ledger);
+    let ledger = Arc::new(stage.ledger());
+    let disbursements = stage.protocol(services, ledger);
     let call = call("treasurer");
     let first = disbursements.prepare(MILESTONE, None, &call);
     let second = disbursements.prepare(MILESTONE, None, &call);

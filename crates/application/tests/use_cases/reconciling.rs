@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tranche_application::disbursement::Reconciler;
 use tranche_application::disbursement::reconcile::Round;
-use tranche_application::ports::burner::SubmitHint;
+use tranche_application::ports::store::BackOff;
 use tranche_domain::disbursement::Verdict;
 use tranche_domain::disbursement::verdict::Wait;
 use tranche_domain::{DisbursementId, MilestoneStatus};
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::scene::{DISBURSEMENT, Scene, time};
 use super::script::Step;
-use super::stage::{Answer, Stage, down, silent};
+use super::stage::{Answer, Stage, burned, down, hint, silent};
 
 fn other(n: u128) -> DisbursementId {
     DisbursementId(Uuid::from_u128(0xD100 + n))
@@ -31,37 +30,32 @@ fn lease(stage: &mut Stage, answer: Answer<Option<DisbursementId>>) {
 async fn one_that_fails_does_not_stop_the_others() {
     let scene = Scene::at(MilestoneStatus::Disbursing);
     let mut stage = Stage::new();
+    let all = [other(1), other(2), other(3), other(4), DISBURSEMENT];
+    for id in all {
+        lease(&mut stage, Ok(Some(id)));
+    }
+    lease(&mut stage, Ok(None));
     // Its state cannot be read.
-    lease(&mut stage, Ok(Some(other(1))));
     stage.read(down());
     // The ledger does not answer.
-    lease(&mut stage, Ok(Some(other(2))));
     stage.read(Ok(Some(scene.sent())));
     stage.verdict(silent());
     // It is gone.
-    lease(&mut stage, Ok(Some(other(3))));
     stage.read(Ok(None));
     // It stays open, and is sent again.
-    lease(&mut stage, Ok(Some(other(4))));
     stage.read(Ok(Some(scene.sent())));
     stage.verdict(Ok(Verdict::Undecided(Wait::MayStillHappen)));
     stage.read(Ok(Some(scene.sent())));
     stage.work([Step::NoteSent(Ok(())), Step::Commit(Ok(()))]);
-    stage.submit(Ok(SubmitHint("DUPLICATE".to_owned())));
+    stage.submit(Ok(hint()));
     // It is settled.
-    lease(&mut stage, Ok(Some(DISBURSEMENT)));
     stage.read(Ok(Some(scene.sent())));
-    stage.verdict(Ok(Verdict::Burned { ledger: 110 }));
+    stage.verdict(Ok(burned()));
     stage.work([
-        Step::Project(Some(scene.project.clone())),
-        Step::Milestone(Some(scene.milestone.clone())),
-        Step::Disbursement(Some(scene.sent())),
+        Step::LockBooks(Some(scene.books(scene.sent()))),
         Step::Record(Ok(())),
         Step::Commit(Ok(())),
     ]);
-    let settled = Scene::at(MilestoneStatus::Disbursed).disbursement();
-    stage.read(Ok(Some(settled)));
-    lease(&mut stage, Ok(None));
     let reconciler = Reconciler::new(stage.disbursements());
     let round = reconciler.run_once().await.unwrap();
     let expected = Round {
@@ -71,8 +65,11 @@ async fn one_that_fails_does_not_stop_the_others() {
     };
     assert_eq!(round, expected);
     let seen = stage.seen.lock().unwrap();
-    let leased = (time(0), time(0) + TimeDelta::seconds(1));
-    assert_eq!(seen.leases, [leased; 6]);
+    let back_off = BackOff {
+        least: Duration::from_secs(1),
+        most: Duration::from_secs(30),
+    };
+    assert_eq!(seen.leases, [(time(0), back_off); 6]);
 }
 
 // M8
@@ -81,9 +78,11 @@ async fn a_round_ends_when_a_lease_ran_out_before_it() {
     let mut stage = Stage::new();
     for id in [other(1), other(2)] {
         lease(&mut stage, Ok(Some(id)));
-        stage.read(down());
     }
     lease(&mut stage, Ok(Some(other(1))));
+    for _ in 0..2 {
+        stage.read(down());
+    }
     let reconciler = Reconciler::new(stage.disbursements());
     let round = reconciler.run_once().await.unwrap();
     assert_eq!(round.errors, 2);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tranche_application::idempotency::{Answered, IdempotencyKey};
 use tranche_application::milestones::RecordTransfer;
+use tranche_application::ports::store::LockedBooks;
 use tranche_application::{Call, Caller};
 use tranche_domain::disbursement::{Disbursement, Failure, LedgerSlot, PreparedBurn};
 use tranche_domain::milestone::NewMilestone;
@@ -120,6 +121,7 @@ pub fn burn(sequence: i64, memo: [u8; 32]) -> PreparedBurn {
         },
         valid_until: time(200),
         signed_at_ledger: 100,
+        replacements: Vec::new(),
     }
 }
 
@@ -136,6 +138,11 @@ pub fn written<T: Clone>(write: Option<&Write<T>>) -> T {
     write.unwrap().value().clone()
 }
 
+/// An act now, by `who`.
+pub fn occasion(who: &str) -> Occasion {
+    act(who, 100)
+}
+
 fn act(who: &str, tick: u8) -> Occasion {
     let Caller { actor, origin, .. } = caller(who);
     Occasion {
@@ -145,6 +152,40 @@ fn act(who: &str, tick: u8) -> Occasion {
         event_id: EventId(Uuid::from_u128(0xE000 + u128::from(tick))),
         salt: [tick; 16],
     }
+}
+
+/// A project with this NAV, in stroops, and no milestones.
+fn opened(id: ProjectId, nav: i64) -> Project {
+    let new = NewProject {
+        id,
+        name: ProjectName::try_new("Water for Kano").unwrap(),
+        nav: stroops(nav),
+        lp_tokens_outstanding: stroops(100),
+        wallet_account_id: "GWALLET".to_owned(),
+        policy: Policy::default(),
+    };
+    written(Project::open(new, &act("admin", 0)).project())
+}
+
+/// A project with this many milestones, for each of which a burn was sent. The disbursements and
+/// their sequence numbers count up from those of the scenes.
+pub fn crowd(id: ProjectId, count: i32) -> (Project, Vec<(Milestone, Disbursement)>) {
+    let mut project = opened(id, i64::from(count) * PAID);
+    let mut rows = Vec::new();
+    for number in 1..=count {
+        let base = id.0.as_u128() << 32;
+        let nth = u128::from(number.unsigned_abs());
+        let milestone = MilestoneId(Uuid::from_u128(base + (0xA << 16) + nth));
+        let scene = Scene::draft_in(project, milestone, number)
+            .submitted()
+            .paid();
+        let disbursement = DisbursementId(Uuid::from_u128(base + (0xD << 16) + nth));
+        let scene = scene.disbursing_as(disbursement, 40 + i64::from(number));
+        let sent = scene.sent();
+        project = scene.project;
+        rows.push((scene.milestone, sent));
+    }
+    (project, rows)
 }
 
 /// A project, one milestone of it, and the disbursement in flight or done.
@@ -173,10 +214,9 @@ impl Scene {
             MilestoneStatus::Disbursed => {
                 let scene = scene.submitted().paid().disbursing();
                 let (milestone, project) = (scene.milestone.clone(), scene.project.clone());
-                let change =
-                    scene
-                        .disbursement()
-                        .settle(milestone, project, 110, &act("treasurer", 6));
+                let open = scene.disbursement();
+                let (burn, act) = (open.burn.id.clone(), act("treasurer", 6));
+                let change = open.settle(milestone, project, burn, 110, &act);
                 scene.after(&change.unwrap())
             }
         }
@@ -190,6 +230,14 @@ impl Scene {
     /// The disbursement, sent once.
     pub fn sent(&self) -> Disbursement {
         self.disbursement().sent()
+    }
+
+    /// What locking the disbursement's books finds, with the disbursement as it is now.
+    pub fn books(&self, disbursement: Disbursement) -> LockedBooks {
+        LockedBooks {
+            project: self.project.clone(),
+            disbursements: vec![(self.milestone.clone(), disbursement)],
+        }
     }
 
     /// What the change leaves behind.
@@ -207,18 +255,13 @@ impl Scene {
     }
 
     fn draft() -> Self {
-        let new = NewProject {
-            id: PROJECT,
-            name: ProjectName::try_new("Water for Kano").unwrap(),
-            nav: stroops(1_000),
-            lp_tokens_outstanding: stroops(100),
-            wallet_account_id: "GWALLET".to_owned(),
-            policy: Policy::default(),
-        };
-        let project = written(Project::open(new, &act("admin", 0)).project());
+        Self::draft_in(opened(PROJECT, 1_000), MILESTONE, 1)
+    }
+
+    fn draft_in(project: Project, id: MilestoneId, number: i32) -> Self {
         let new = NewMilestone {
-            id: MILESTONE,
-            number: 1,
+            id,
+            number,
             title: title("Wells drilled"),
             description: None,
             target_amount: stroops(PAID),
@@ -257,12 +300,18 @@ impl Scene {
     }
 
     fn disbursing(self) -> Self {
+        self.disbursing_as(DISBURSEMENT, 41)
+    }
+
+    fn disbursing_as(self, id: DisbursementId, sequence: i64) -> Self {
         let plan = self
             .milestone
-            .plan_disbursement(&self.project, DISBURSEMENT, None, act("treasurer", 5))
+            .plan_disbursement(&self.project, id, None, None, act("treasurer", 5))
             .unwrap();
         let (milestone, project) = (self.milestone.clone(), self.project.clone());
-        let change = plan.prepare(milestone, project, burn(41, [7; 32])).unwrap();
+        let change = plan
+            .prepare(milestone, project, burn(sequence, [7; 32]))
+            .unwrap();
         self.after(&change)
     }
 }

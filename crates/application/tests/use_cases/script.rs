@@ -12,14 +12,15 @@ use tranche_application::mocks::{
     MockAuditLog, MockCredentialRepo, MockDisbursementRepo, MockIdempotencyRepo, MockMilestoneRepo,
     MockProjectRepo, MockUnitOfWork,
 };
+use tranche_application::ports::channels::NewChannel;
 use tranche_application::ports::custody::SealedWallet;
 use tranche_application::ports::monitor::Incident;
 use tranche_application::ports::store::{
-    AuditLog, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo, ProjectRepo,
-    StoreError,
+    AuditLog, BackOff, CredentialRepo, DisbursementRepo, IdempotencyRepo, LockedBooks,
+    MilestoneRepo, ProjectRepo, StoreError,
 };
 use tranche_domain::disbursement::BurnOrder;
-use tranche_domain::{Change, Disbursement, DisbursementId, Milestone, Project};
+use tranche_domain::{BurnId, Change, Disbursement, DisbursementId, Milestone, Project, ProjectId};
 use uuid::Uuid;
 
 /// One call inside a unit of work, and what it answers.
@@ -27,12 +28,14 @@ pub enum Step {
     Claim(Result<Claim, StoreError>),
     Project(Option<Project>),
     Milestone(Option<Milestone>),
-    Disbursement(Option<Disbursement>),
+    LockBooks(Option<LockedBooks>),
     Record(Result<(), StoreError>),
     Bind,
     NoteSent(Result<(), StoreError>),
     Lease(Result<Option<DisbursementId>, StoreError>),
     KeepWallet(Result<(), StoreError>),
+    KeepChannel(Result<(), StoreError>),
+    ChannelsFunded(Result<(), StoreError>),
     KeepKey(Result<(), StoreError>),
     RevokeKey(bool),
     Post(Result<(), StoreError>),
@@ -47,14 +50,19 @@ pub struct Seen {
     pub changes: Vec<Change>,
     pub bound: Vec<Uuid>,
     pub noted: Vec<Disbursement>,
-    pub leases: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    pub locked: Vec<(ProjectId, Vec<DisbursementId>)>,
+    pub leases: Vec<(DateTime<Utc>, BackOff)>,
     pub wallets: Vec<SealedWallet>,
+    pub channels: Vec<NewChannel>,
+    pub funded: Vec<(Vec<String>, DateTime<Utc>)>,
     pub keys: Vec<ApiKey>,
     pub revoked: Vec<(String, DateTime<Utc>)>,
     pub posted: Vec<EventRecord>,
     pub relayed: Vec<(u32, DateTime<Utc>)>,
     pub orders: Vec<BurnOrder>,
     pub sent: Vec<Vec<u8>>,
+    pub outbid: Vec<(BurnId, u64)>,
+    pub looked: Vec<(Option<u32>, Vec<String>)>,
     pub incidents: Vec<Incident>,
 }
 
@@ -132,12 +140,15 @@ impl<'a> Script<'a> {
                     .in_sequence(order)
                     .return_once(move |_| Ok(answer));
             }
-            Step::Disbursement(answer) => {
+            Step::LockBooks(answer) => {
                 self.disbursements
-                    .expect_lock()
+                    .expect_lock_books()
                     .times(1)
                     .in_sequence(order)
-                    .return_once(move |_| Ok(answer));
+                    .return_once(move |project, ids| {
+                        seen.lock().unwrap().locked.push((project, ids.to_vec()));
+                        Ok(answer)
+                    });
             }
             Step::Record(answer) => {
                 self.work
@@ -188,8 +199,8 @@ impl<'a> Script<'a> {
                     .expect_lease_next()
                     .times(1)
                     .in_sequence(order)
-                    .return_once(move |now, until| {
-                        seen.lock().unwrap().leases.push((now, until));
+                    .return_once(move |now, back_off| {
+                        seen.lock().unwrap().leases.push((now, back_off));
                         answer
                     });
             }
@@ -200,6 +211,26 @@ impl<'a> Script<'a> {
                     .in_sequence(order)
                     .return_once(move |wallet| {
                         seen.lock().unwrap().wallets.push(wallet.clone());
+                        answer
+                    });
+            }
+            Step::KeepChannel(answer) => {
+                self.credentials
+                    .expect_keep_channel()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |channel| {
+                        seen.lock().unwrap().channels.push(channel.clone());
+                        answer
+                    });
+            }
+            Step::ChannelsFunded(answer) => {
+                self.credentials
+                    .expect_channels_funded()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |accounts, at| {
+                        seen.lock().unwrap().funded.push((accounts.to_vec(), at));
                         answer
                     });
             }

@@ -3,16 +3,17 @@
 use serde_json::json;
 use tranche_application::disbursement::{AdvanceError, Progress};
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_domain::disbursement::Verdict;
+use tranche_domain::disbursement::{Replacement, Verdict};
 use tranche_domain::{
-    Action, Change, Disbursement, DisbursementState, Fact, MilestoneStatus, Role,
+    Action, BurnId, Change, Disbursement, DisbursementState, Fact, MilestoneStatus, Role,
 };
 
-use super::scene::{DISBURSEMENT, MILESTONE, PAID, Scene, failure, stroops, time, written};
+use super::scene::{
+    DISBURSEMENT, MILESTONE, PAID, PROJECT, Scene, failure, stroops, time, written,
+};
 use super::script::Step;
-use super::stage::{Stage, conflict, down};
+use super::stage::{Stage, burned, conflict, down};
 
-const BURNED: Verdict = Verdict::Burned { ledger: 110 };
 const REASON: &str = "the node's memory does not reach back";
 
 fn operator() -> Verdict {
@@ -29,12 +30,8 @@ fn sent() -> (Stage, Scene) {
     (stage, scene)
 }
 
-fn locks(scene: &Scene, disbursement: Disbursement) -> [Step; 3] {
-    [
-        Step::Project(Some(scene.project.clone())),
-        Step::Milestone(Some(scene.milestone.clone())),
-        Step::Disbursement(Some(disbursement)),
-    ]
+fn locks(scene: &Scene, disbursement: Disbursement) -> [Step; 1] {
+    [Step::LockBooks(Some(scene.books(disbursement)))]
 }
 
 fn concluded(scene: &Scene, record: Result<(), StoreError>) -> Vec<Step> {
@@ -60,10 +57,26 @@ fn settled() -> Disbursement {
     Scene::at(MilestoneStatus::Disbursed).disbursement()
 }
 
+/// The scene's disbursement, as it stands once it is settled now.
+fn settled_now(scene: &Scene) -> Disbursement {
+    let mut disbursement = scene.sent();
+    disbursement.version += 1;
+    disbursement.state = DisbursementState::Settled {
+        at: time(0),
+        burn: disbursement.burn.id.clone(),
+        ledger: 110,
+    };
+    disbursement
+}
+
+/// The scene's disbursement, once a person was called for it.
 fn called(scene: &Scene) -> Disbursement {
     let mut disbursement = scene.sent();
-    let reason = REASON.to_owned();
-    disbursement.state = DisbursementState::NeedsOperator { reason };
+    disbursement.version += 1;
+    disbursement.state = DisbursementState::NeedsOperator {
+        reason: REASON.to_owned(),
+        proposal: None,
+    };
     disbursement
 }
 
@@ -71,17 +84,15 @@ fn called(scene: &Scene) -> Disbursement {
 #[tokio::test]
 async fn a_burned_verdict_settles_milestone_nav_and_disbursement_together() {
     let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(concluded(&scene, Ok(())));
-    stage.read(Ok(Some(settled())));
     let progress = advance(&mut stage).await.unwrap();
-    assert_eq!(progress, Progress::Ended(Box::new(settled())));
+    let now = settled_now(&scene);
+    assert_eq!(progress, Progress::Ended(Box::new(now.clone())));
+    let locked = stage.seen.lock().unwrap().locked.clone();
+    assert_eq!(locked, [(PROJECT, vec![DISBURSEMENT])]);
     let change = only_change(&stage);
-    let (at, ledger) = (time(0), 110);
-    assert_eq!(
-        written(change.disbursement()).state,
-        DisbursementState::Settled { at, ledger }
-    );
+    assert_eq!(written(change.disbursement()), now);
     assert_eq!(
         written(change.milestone()).status(),
         MilestoneStatus::Disbursed
@@ -105,8 +116,8 @@ async fn a_failed_verdict_releases_the_reservation() {
     stage.work(concluded(&scene, Ok(())));
     let mut failed = scene.sent();
     let (at, failure) = (time(0), failure());
+    failed.version += 1;
     failed.state = DisbursementState::Failed { at, failure };
-    stage.read(Ok(Some(failed.clone())));
     let progress = advance(&mut stage).await.unwrap();
     assert_eq!(progress, Progress::Ended(Box::new(failed.clone())));
     let change = only_change(&stage);
@@ -127,7 +138,6 @@ async fn a_verdict_that_proves_nothing_calls_a_person_once() {
     let (mut stage, scene) = sent();
     stage.verdict(Ok(operator()));
     stage.work(concluded(&scene, Ok(())));
-    stage.read(Ok(Some(called(&scene))));
     stage.read(Ok(Some(called(&scene))));
     stage.verdict(Ok(operator()));
     let disbursements = stage.disbursements();
@@ -162,7 +172,6 @@ async fn a_person_whom_another_driver_called_first_is_not_called_again() {
     let (mut stage, scene) = sent();
     stage.verdict(Ok(operator()));
     stage.work(locks(&scene, called(&scene)));
-    stage.read(Ok(Some(called(&scene))));
     let progress = advance(&mut stage).await.unwrap();
     assert_eq!(progress, Progress::Open(Box::new(called(&scene))));
 }
@@ -173,13 +182,12 @@ async fn a_burn_settles_though_a_person_was_called() {
     let scene = Scene::at(MilestoneStatus::Disbursing);
     let mut stage = Stage::new();
     stage.read(Ok(Some(called(&scene))));
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(
         locks(&scene, called(&scene))
             .into_iter()
             .chain([Step::Record(Ok(())), Step::Commit(Ok(()))]),
     );
-    stage.read(Ok(Some(settled())));
     let progress = advance(&mut stage).await.unwrap();
     assert!(matches!(progress, Progress::Ended(_)));
 }
@@ -189,9 +197,8 @@ async fn a_burn_settles_though_a_person_was_called() {
 async fn what_another_driver_ended_first_is_left_as_it_is() {
     let (mut stage, _) = sent();
     let after = Scene::at(MilestoneStatus::Disbursed);
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(locks(&after, settled()));
-    stage.read(Ok(Some(settled())));
     let progress = advance(&mut stage).await.unwrap();
     assert_eq!(progress, Progress::Ended(Box::new(settled())));
 }
@@ -200,12 +207,11 @@ async fn what_another_driver_ended_first_is_left_as_it_is() {
 #[tokio::test]
 async fn books_that_cannot_be_settled_are_reported_and_settled_by_the_next_step() {
     let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(concluded(&scene, down()));
     stage.read(Ok(Some(scene.sent())));
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(concluded(&scene, Ok(())));
-    stage.read(Ok(Some(settled())));
     let disbursements = stage.disbursements();
     let progress = disbursements.advance(DISBURSEMENT).await;
     assert!(matches!(
@@ -221,14 +227,14 @@ async fn books_that_cannot_be_settled_are_reported_and_settled_by_the_next_step(
         json!({ "disbursement_id": DISBURSEMENT.0 })
     );
     let progress = disbursements.advance(DISBURSEMENT).await.unwrap();
-    assert_eq!(progress, Progress::Ended(Box::new(settled())));
+    assert_eq!(progress, Progress::Ended(Box::new(settled_now(&scene))));
 }
 
 // M8, M13
 #[tokio::test]
 async fn a_settlement_whose_commit_fails_is_an_error() {
     let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     let end = [Step::Record(Ok(())), Step::Commit(down())];
     stage.work(locks(&scene, scene.sent()).into_iter().chain(end));
     let progress = advance(&mut stage).await;
@@ -240,7 +246,7 @@ async fn a_settlement_whose_commit_fails_is_an_error() {
 #[tokio::test]
 async fn a_settlement_is_tried_five_times_when_the_database_asks() {
     let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     let kinds = [Conflict::Retry, Conflict::Stale];
     for turn in 0..5 {
         stage.work(concluded(&scene, conflict(kinds[turn % 2])));
@@ -251,12 +257,11 @@ async fn a_settlement_is_tried_five_times_when_the_database_asks() {
         Err(AdvanceError::Store(StoreError::Conflict(Conflict::Retry)))
     ));
     let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     for turn in 0..4 {
         stage.work(concluded(&scene, conflict(kinds[turn % 2])));
     }
     stage.work(concluded(&scene, Ok(())));
-    stage.read(Ok(Some(settled())));
     advance(&mut stage).await.unwrap();
     assert_eq!(stage.incidents(), []);
 }
@@ -267,7 +272,7 @@ async fn books_that_do_not_fit_the_verdict_are_reported() {
     let (mut stage, scene) = sent();
     let mut tampered = Scene::at(MilestoneStatus::Approved);
     tampered.project = scene.project.clone();
-    stage.verdict(Ok(BURNED));
+    stage.verdict(Ok(burned()));
     stage.work(locks(&tampered, scene.sent()));
     let progress = advance(&mut stage).await;
     assert!(matches!(progress, Err(AdvanceError::Books(_))));
@@ -279,14 +284,54 @@ async fn books_that_do_not_fit_the_verdict_are_reported() {
 
 // M8, M11
 #[tokio::test]
-async fn a_milestone_that_is_gone_is_an_inconsistency_and_reported() {
-    let (mut stage, scene) = sent();
-    stage.verdict(Ok(BURNED));
-    stage.work([Step::Project(Some(scene.project)), Step::Milestone(None)]);
+async fn a_project_that_is_gone_is_an_inconsistency_and_reported() {
+    let (mut stage, _) = sent();
+    stage.verdict(Ok(burned()));
+    stage.work([Step::LockBooks(None)]);
     let progress = advance(&mut stage).await;
     assert!(matches!(
         progress,
         Err(AdvanceError::Store(StoreError::Inconsistent(_)))
     ));
     assert!(stage.incidents()[0].critical);
+}
+
+// M8
+#[tokio::test]
+async fn a_disbursement_that_is_gone_is_not_found_and_writes_nothing() {
+    let (mut stage, scene) = sent();
+    let mut books = scene.books(scene.sent());
+    books.disbursements.clear();
+    stage.verdict(Ok(burned()));
+    stage.work([Step::LockBooks(Some(books))]);
+    let progress = advance(&mut stage).await;
+    assert!(matches!(progress, Err(AdvanceError::NotFound)));
+}
+
+// M8
+#[tokio::test]
+async fn a_verdict_over_fewer_envelopes_than_are_kept_moves_nothing_unless_it_burned() {
+    let kept = |scene: &Scene| {
+        let mut disbursement = scene.sent();
+        disbursement.burn.replacements.push(Replacement {
+            id: BurnId("second".to_owned()),
+            envelope: vec![4],
+            valid_until: time(300),
+        });
+        disbursement
+    };
+    // Another driver kept a further envelope after this one read the disbursement.
+    for verdict in [Verdict::Failed(failure()), operator()] {
+        let (mut stage, scene) = sent();
+        stage.verdict(Ok(verdict));
+        stage.work(locks(&scene, kept(&scene)));
+        let progress = advance(&mut stage).await.unwrap();
+        assert_eq!(progress, Progress::Open(Box::new(kept(&scene))));
+    }
+    let (mut stage, scene) = sent();
+    stage.verdict(Ok(burned()));
+    let end = [Step::Record(Ok(())), Step::Commit(Ok(()))];
+    stage.work(locks(&scene, kept(&scene)).into_iter().chain(end));
+    let progress = advance(&mut stage).await.unwrap();
+    assert!(matches!(progress, Progress::Ended(_)));
 }

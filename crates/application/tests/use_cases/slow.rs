@@ -7,22 +7,42 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 use tranche_application::mocks::MockLedgerBurner;
-use tranche_application::ports::burner::{LedgerBurner, LedgerError, SubmitHint};
+use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
 use tranche_application::ports::store::{
     AuditLog, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo, ProjectRepo, Store,
     StoreError, UnitOfWork,
 };
 use tranche_domain::Change;
-use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Verdict};
+use tranche_domain::disbursement::{BurnId, BurnOrder, PreparedBurn, Replacement, Verdict};
 
 /// Signs and judges after a while.
 pub struct SlowLedger {
     pub inner: MockLedgerBurner,
     pub by: Duration,
+    /// The only burn that it judges slowly, if it is one.
+    pub only: Option<BurnId>,
+    /// Whether it panics over that one.
+    pub panics: bool,
+}
+
+impl SlowLedger {
+    /// Slow with everything.
+    pub fn new(inner: MockLedgerBurner, by: Duration) -> Self {
+        Self {
+            inner,
+            by,
+            only: None,
+            panics: false,
+        }
+    }
 }
 
 #[async_trait]
 impl LedgerBurner for SlowLedger {
+    fn network(&self) -> &str {
+        self.inner.network()
+    }
+
     async fn prepare(&self, order: &BurnOrder) -> Result<PreparedBurn, LedgerError> {
         sleep(self.by).await;
         self.inner.prepare(order).await
@@ -33,8 +53,27 @@ impl LedgerBurner for SlowLedger {
     }
 
     async fn verdict(&self, burn: &PreparedBurn) -> Result<Verdict, LedgerError> {
-        sleep(self.by).await;
+        if self.only.as_ref().is_none_or(|only| *only == burn.id) {
+            assert!(!self.panics, "this look panics, as it should");
+            sleep(self.by).await;
+        }
         self.inner.verdict(burn).await
+    }
+
+    async fn outbid(
+        &self,
+        burn: &PreparedBurn,
+        fee_asked: u64,
+    ) -> Result<Option<Replacement>, LedgerError> {
+        self.inner.outbid(burn, fee_asked).await
+    }
+
+    async fn burns_since(
+        &self,
+        from: Option<u32>,
+        wallets: &[String],
+    ) -> Result<BurnsSeen, LedgerError> {
+        self.inner.burns_since(from, wallets).await
     }
 
     async fn ready(&self) -> Result<(), LedgerError> {
@@ -89,6 +128,10 @@ impl UnitOfWork for SlowWork {
 
     async fn record(&mut self, change: &Change) -> Result<(), StoreError> {
         self.inner.record(change).await
+    }
+
+    async fn record_settlements(&mut self, settlements: &[Change]) -> Result<(), StoreError> {
+        self.inner.record_settlements(settlements).await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -13,16 +13,18 @@ use mockall::Sequence;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tranche_application::Services;
-use tranche_application::disbursement::Disbursements;
+use tranche_application::disbursement::{Disbursements, Reads};
 use tranche_application::milestones::Milestones;
 use tranche_application::mocks::{
-    MockClock, MockEntropy, MockLedgerBurner, MockMonitor, MockQueries, MockStore,
+    MockBooks, MockChannels, MockClock, MockEntropy, MockLedgerBurner, MockMonitor, MockQueries,
+    MockStore,
 };
-use tranche_application::ports::burner::{LedgerError, SubmitHint};
+use tranche_application::ports::books::Watched;
+use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
 use tranche_application::ports::monitor::Incident;
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_domain::Disbursement;
-use tranche_domain::disbursement::Verdict;
+use tranche_domain::disbursement::{Replacement, Verdict};
 use uuid::Uuid;
 
 use super::scene::{Scene, burn, time};
@@ -46,6 +48,22 @@ pub fn conflict<T>(what: Conflict) -> Answer<T> {
     Err(StoreError::Conflict(what))
 }
 
+/// What the ledger answers to a sending that it takes.
+pub fn hint() -> SubmitHint {
+    SubmitHint {
+        said: "PENDING".to_owned(),
+        fee_asked: None,
+    }
+}
+
+/// The verdict that the scene's burn happened.
+pub fn burned() -> Verdict {
+    Verdict::Burned {
+        burn: burn(41, [7; 32]).id,
+        ledger: 110,
+    }
+}
+
 /// The ledger does not answer.
 pub fn silent<T>() -> Result<T, LedgerError> {
     Err(LedgerError::Unavailable("no answer".to_owned()))
@@ -57,6 +75,10 @@ pub struct Stage {
     pub store: MockStore,
     pub queries: MockQueries,
     pub burner: MockLedgerBurner,
+    pub channels: MockChannels,
+    pub books: MockBooks,
+    /// Whether the watch has nothing to say and is not looked at.
+    pub watched: bool,
     pub order: Sequence,
     pub outbox: Arc<Notify>,
     /// How many units of work are open.
@@ -71,6 +93,9 @@ impl Stage {
             store: MockStore::new(),
             queries: MockQueries::new(),
             burner: MockLedgerBurner::new(),
+            channels: MockChannels::new(),
+            books: MockBooks::new(),
+            watched: true,
             order: Sequence::new(),
             outbox: Arc::default(),
             works: Arc::default(),
@@ -155,7 +180,38 @@ impl Stage {
             .in_sequence(&mut self.order)
             .return_once(move |burn| {
                 assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
-                seen.lock().unwrap().sent.push(burn.envelope.clone());
+                let bytes = burn.newest_envelope().to_vec();
+                seen.lock().unwrap().sent.push(bytes);
+                answer
+            });
+    }
+
+    /// Then a further envelope is asked for, with no unit of work open.
+    pub fn outbid(&mut self, answer: Result<Option<Replacement>, LedgerError>) {
+        let (seen, works) = (self.seen.clone(), self.works.clone());
+        self.burner
+            .expect_outbid()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |burn, fee_asked| {
+                assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
+                let asked = (burn.id.clone(), fee_asked);
+                seen.lock().unwrap().outbid.push(asked);
+                answer
+            });
+    }
+
+    /// Then the ledger is looked at for burns, with no unit of work open.
+    pub fn look(&mut self, answer: Result<BurnsSeen, LedgerError>) {
+        let (seen, works) = (self.seen.clone(), self.works.clone());
+        self.burner
+            .expect_burns_since()
+            .times(1)
+            .in_sequence(&mut self.order)
+            .return_once(move |from, wallets| {
+                assert_eq!(works.load(Ordering::SeqCst), 0, "a unit of work is open");
+                let looked = (from, wallets.to_vec());
+                seen.lock().unwrap().looked.push(looked);
                 answer
             });
     }
@@ -209,12 +265,43 @@ impl Stage {
     /// The disbursement protocol, on this stage.
     pub fn disbursements(&mut self) -> Disbursements {
         let services = self.services();
-        let queries = Arc::new(std::mem::take(&mut self.queries));
-        Disbursements::new(
-            services,
-            queries,
-            Arc::new(std::mem::take(&mut self.burner)),
-        )
+        let ledger = Arc::new(self.ledger());
+        self.protocol(services, ledger)
+    }
+
+    /// The disbursement protocol over these services and this ledger.
+    pub fn protocol(&mut self, services: Services, ledger: Arc<dyn LedgerBurner>) -> Disbursements {
+        self.channels.expect_channels().returning(|_| Ok(vec![]));
+        if self.watched {
+            let watched = Watched { from: 1, to: 100 };
+            let books = &mut self.books;
+            books.expect_watched().returning(move |_| Ok(Some(watched)));
+            books.expect_wallets().returning(|| Ok(vec![]));
+            books.expect_differences().returning(|_, _| Ok(vec![]));
+        }
+        let reads = Reads {
+            queries: Arc::new(std::mem::take(&mut self.queries)),
+            channels: Arc::new(std::mem::take(&mut self.channels)),
+            books: Arc::new(std::mem::take(&mut self.books)),
+        };
+        Disbursements::new(services, reads, ledger)
+    }
+
+    /// The scripted ledger, on the network `test`; while the watch is not looked at, it shows
+    /// nothing new.
+    pub fn ledger(&mut self) -> MockLedgerBurner {
+        let mut ledger = std::mem::take(&mut self.burner);
+        ledger.expect_network().return_const("test".to_owned());
+        if self.watched {
+            ledger.expect_burns_since().returning(|from, _| {
+                Ok(BurnsSeen {
+                    from: from.unwrap_or(1),
+                    to: 100,
+                    burns: vec![],
+                })
+            });
+        }
+        ledger
     }
 
     /// Whether the outbox's bell was rung since it was last asked.

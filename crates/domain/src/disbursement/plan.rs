@@ -53,7 +53,8 @@ pub enum PlanError {
 }
 
 impl Milestone {
-    /// Plans the burn for this milestone: the transfer's amount unless another is given.
+    /// Plans the burn for this milestone: the transfer's amount unless another is given, with the
+    /// sequence number of the wallet unless a channel account lends its own.
     ///
     /// # Errors
     /// [`TransitionError`] for every rule that forbids it.
@@ -62,11 +63,13 @@ impl Milestone {
         project: &Project,
         id: DisbursementId,
         amount: Option<Amount>,
+        channel: Option<String>,
         occasion: Occasion,
     ) -> Result<DisbursementPlan, TransitionError> {
         let transfer = self.payable(project, amount, &occasion)?;
         let amount = amount.unwrap_or(transfer.amount);
         let wallet_account_id = project.wallet_account_id.clone();
+        let sequence_account_id = channel.unwrap_or_else(|| wallet_account_id.clone());
         let event = AuditEvent::new(
             Action::DisbursementPrepared,
             Resource::Disbursement,
@@ -81,7 +84,7 @@ impl Milestone {
         )
         .with("amount", Fact::text(amount))
         .with("wallet_account_id", Fact::text(&wallet_account_id))
-        .with("sequence_account_id", Fact::text(&wallet_account_id))
+        .with("sequence_account_id", Fact::text(&sequence_account_id))
         .with("bank_transfer_reference", Fact::text(&transfer.reference));
         Ok(DisbursementPlan {
             id,
@@ -89,7 +92,7 @@ impl Milestone {
             project_id: self.project_id,
             milestone_id: self.id,
             milestone_version: self.version,
-            sequence_account_id: wallet_account_id.clone(),
+            sequence_account_id,
             wallet_account_id,
             occasion,
             event,

@@ -15,12 +15,15 @@ pub enum Lookup {
     NotFound,
     /// Included and applied.
     Succeeded {
+        /// Under which of its names.
+        burn: BurnId,
         /// The ledger that holds it.
         ledger: u32,
         /// Whether envelope and result are those of the burn that was ordered.
         as_ordered: bool,
     },
-    /// Included and failed: the fee is gone, the tokens are not.
+    /// Included and failed, and its sequence number used by that: the fee is gone, the tokens are
+    /// not.
     Failed {
         /// The ledger that holds it.
         ledger: u32,
@@ -76,6 +79,8 @@ pub struct Testimony {
 pub enum Verdict {
     /// It happened, in this ledger, for good.
     Burned {
+        /// Under which of its names.
+        burn: BurnId,
         /// The ledger that holds it.
         ledger: u32,
     },
@@ -111,19 +116,23 @@ pub const SEQUENCE_TAKEN: &str = "sequence_taken";
 pub fn decide(burn: &PreparedBurn, testimony: &Testimony) -> Verdict {
     match &testimony.lookup {
         Lookup::Succeeded {
+            burn,
             ledger,
             as_ordered: true,
         } => {
-            return Verdict::Burned { ledger: *ledger };
+            return Verdict::Burned {
+                burn: burn.clone(),
+                ledger: *ledger,
+            };
         }
         Lookup::Succeeded {
+            burn,
             ledger,
             as_ordered: false,
         } => {
             return Verdict::NeedsOperator {
                 reason: format!(
-                    "ledger {ledger} holds {} with an envelope or result that is not the one ordered",
-                    burn.id
+                    "ledger {ledger} holds {burn} with an envelope or result that is not the one ordered"
                 ),
             };
         }
@@ -148,8 +157,9 @@ pub fn decide(burn: &PreparedBurn, testimony: &Testimony) -> Verdict {
 
 /// The sequence number is free in the account's state: alive, or expired beyond doubt.
 fn not_used_yet(burn: &PreparedBurn, testimony: &Testimony) -> Verdict {
+    let end = burn.lasts_until();
     let expired = testimony.closed.is_some_and(|closed| {
-        closed.closed_at > burn.valid_until && testimony.account.ledger >= closed.sequence
+        closed.closed_at > end && testimony.account.ledger >= closed.sequence
     });
     if expired {
         Verdict::Failed(Failure {
@@ -157,7 +167,7 @@ fn not_used_yet(burn: &PreparedBurn, testimony: &Testimony) -> Verdict {
             detail: format!(
                 "ledger {} closed after {} and sequence {} was still unused",
                 testimony.account.ledger,
-                burn.valid_until.to_rfc3339(),
+                end.to_rfc3339(),
                 burn.slot.sequence
             ),
         })
@@ -172,7 +182,7 @@ fn used_by_whom(burn: &PreparedBurn, testimony: &Testimony) -> Verdict {
         return Verdict::Undecided(Wait::ScanNeeded);
     };
     match &scan.taker {
-        Some(taker) if *taker == burn.id => Verdict::Undecided(Wait::LookAgain),
+        Some(taker) if burn.ids().any(|id| id == taker) => Verdict::Undecided(Wait::LookAgain),
         Some(taker) => Verdict::Failed(Failure {
             code: SEQUENCE_TAKEN.to_owned(),
             detail: format!(

@@ -3,7 +3,9 @@
 use tranche_domain::project::BooksError;
 use tranche_domain::{Amount, BurnPolicy, Milestone, MilestoneStatus, Policy};
 
-use crate::scene::{MAKER, Scene, TREASURER, act, failure, plan_of, project, stroops, written};
+use crate::scene::{
+    MAKER, Scene, TREASURER, act, burn, failure, plan_of, project, stroops, written,
+};
 
 #[test]
 fn a_project_opens_with_clean_books_and_strict_rules() {
@@ -68,9 +70,13 @@ fn books_that_contradict_themselves_are_refused_and_not_repaired() {
     let mut unreserved = scene.project.clone();
     unreserved.nav_reserved = stroops(499);
     let (milestone, act) = (scene.milestone.clone(), act(TREASURER, 9));
-    let settled = open
-        .clone()
-        .settle(milestone.clone(), unreserved.clone(), 110, &act);
+    let settled = open.clone().settle(
+        milestone.clone(),
+        unreserved.clone(),
+        burn(41).id,
+        110,
+        &act,
+    );
     assert!(settled.is_err());
     assert!(
         open.clone()
@@ -82,13 +88,16 @@ fn books_that_contradict_themselves_are_refused_and_not_repaired() {
     drained.nav = stroops(499);
     assert!(
         open.clone()
-            .settle(milestone.clone(), drained, 110, &act)
+            .settle(milestone.clone(), drained, burn(41).id, 110, &act)
             .is_err()
     );
 
     let mut counted = scene.project;
     counted.completed_milestones = counted.total_milestones;
-    assert!(open.settle(milestone, counted, 110, &act).is_err());
+    assert!(
+        open.settle(milestone, counted, burn(41).id, 110, &act)
+            .is_err()
+    );
 
     let draft = Scene::at(MilestoneStatus::Draft);
     let mut counted = draft.project.clone();

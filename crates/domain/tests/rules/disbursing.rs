@@ -19,6 +19,7 @@ fn plan(
         &scene.project,
         disbursement_id(1),
         amount,
+        None,
         act(TREASURER, 5),
     )
 }
@@ -114,6 +115,29 @@ fn a_plan_orders_what_its_event_says() {
 }
 
 #[test]
+fn a_plan_names_the_channel_that_lends_its_sequence_number() {
+    let scene = Scene::at(MilestoneStatus::Approved);
+    for (channel, expected) in [(None, "GWALLET"), (Some("GCHANNEL"), "GCHANNEL")] {
+        let channel = channel.map(ToOwned::to_owned);
+        let id = disbursement_id(1);
+        let plan = scene
+            .milestone
+            .plan_disbursement(&scene.project, id, None, channel, act(TREASURER, 5))
+            .unwrap();
+        let order = plan.order([9; 32]);
+        assert_eq!(order.sequence_account_id, expected);
+        assert_eq!(order.wallet_account_id, "GWALLET", "whose tokens burn");
+        let change = plan
+            .prepare(scene.milestone.clone(), scene.project.clone(), burn(41))
+            .unwrap();
+        let said = &change.event().metadata;
+        assert_eq!(said["sequence_account_id"], Fact::from(expected));
+        assert_eq!(said["wallet_account_id"], Fact::from("GWALLET"));
+        assert_eq!(written(change.disbursement()).wallet_account_id, "GWALLET");
+    }
+}
+
+#[test]
 fn a_plan_is_stale_once_its_milestone_changed() {
     let scene = Scene::at(MilestoneStatus::Approved);
     let made = plan(&scene, None).unwrap();
@@ -201,7 +225,7 @@ fn no_act_mixes_two_projects() {
     let (milestone, act) = (flying.milestone, act(TREASURER, 9));
     let settled = open
         .clone()
-        .settle(milestone.clone(), foreign.clone(), 110, &act);
+        .settle(milestone.clone(), foreign.clone(), burn(41).id, 110, &act);
     assert!(settled.is_err());
     assert!(open.fail(milestone, foreign, failure(), &act).is_err());
 }
@@ -211,7 +235,13 @@ fn whoever_ordered_it_disbursed_it_whoever_carries_it_out() {
     let flying = Scene::at(MilestoneStatus::Disbursing);
     let open = flying.disbursement.unwrap();
     let change = open
-        .settle(flying.milestone, flying.project, 110, &act(CHECKER, 9))
+        .settle(
+            flying.milestone,
+            flying.project,
+            burn(41).id,
+            110,
+            &act(CHECKER, 9),
+        )
         .unwrap();
     let MilestoneState::Disbursed { disbursed, .. } = written(change.milestone()).state else {
         panic!("a settled milestone is disbursed");
@@ -232,7 +262,13 @@ fn an_operator_is_called_for_its_own_milestone_and_an_ended_one_is_not_sent() {
         .call_operator(&elsewhere, "lost".to_owned(), &act(MAKER, 9));
     assert!(matches!(called, Err(VerdictError::Milestone(_))));
     let change = open
-        .settle(flying.milestone, flying.project, 110, &act(TREASURER, 9))
+        .settle(
+            flying.milestone,
+            flying.project,
+            burn(41).id,
+            110,
+            &act(TREASURER, 9),
+        )
         .unwrap();
     let ended = written(change.disbursement());
     assert_eq!(ended.clone().sent(), ended);
@@ -265,7 +301,13 @@ fn an_ended_disbursement_takes_no_further_verdict() {
     let (milestone, project) = (flying.milestone.clone(), flying.project.clone());
     let settled = open
         .clone()
-        .settle(milestone.clone(), project.clone(), 110, &act(TREASURER, 9))
+        .settle(
+            milestone.clone(),
+            project.clone(),
+            burn(41).id,
+            110,
+            &act(TREASURER, 9),
+        )
         .unwrap();
     let failed = open
         .fail(milestone, project, failure(), &act(TREASURER, 9))
@@ -280,9 +322,10 @@ fn an_ended_disbursement_takes_no_further_verdict() {
             let ended: Disbursement = after.disbursement.clone().unwrap();
             assert!(!ended.state.is_open());
             let act = act(TREASURER, 10);
-            let again = ended
-                .clone()
-                .settle(milestone.clone(), project.clone(), 111, &act);
+            let again =
+                ended
+                    .clone()
+                    .settle(milestone.clone(), project.clone(), burn(41).id, 111, &act);
             assert_eq!(again.unwrap_err(), VerdictError::Ended);
             let again = ended
                 .clone()
@@ -303,7 +346,7 @@ fn a_verdict_only_moves_the_milestone_that_carries_the_disbursement() {
     let (milestone, project) = (flying.milestone.clone(), flying.project.clone());
     let settled = stray
         .clone()
-        .settle(milestone.clone(), project.clone(), 110, &act);
+        .settle(milestone.clone(), project.clone(), burn(41).id, 110, &act);
     let failed = stray.fail(milestone, project, failure(), &act);
     for refused in [settled, failed] {
         let Err(VerdictError::Milestone(error)) = refused else {
@@ -323,11 +366,23 @@ fn an_operator_is_called_without_moving_anything() {
         .unwrap();
     assert!(change.project().is_none() && change.milestone().is_none());
     let waiting = written(change.disbursement());
-    assert_eq!(waiting.state, DisbursementState::NeedsOperator { reason });
+    assert_eq!(
+        waiting.state,
+        DisbursementState::NeedsOperator {
+            reason,
+            proposal: None
+        }
+    );
     assert!(waiting.state.is_open());
     // The ledger may still have the last word.
     let change = waiting
-        .settle(flying.milestone, flying.project, 110, &act(TREASURER, 10))
+        .settle(
+            flying.milestone,
+            flying.project,
+            burn(41).id,
+            110,
+            &act(TREASURER, 10),
+        )
         .unwrap();
     let milestone = written(change.milestone());
     assert_eq!(milestone.status(), MilestoneStatus::Disbursed);
@@ -382,7 +437,7 @@ fn a_settled_milestone_knows_its_burn_and_a_failed_one_is_as_before() {
         "approval and transfer are kept"
     );
     let settled = open
-        .settle(milestone, project, 110, &act(TREASURER, 9))
+        .settle(milestone, project, burn(41).id, 110, &act(TREASURER, 9))
         .unwrap();
     let MilestoneState::Disbursed {
         approval,

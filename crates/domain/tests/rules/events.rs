@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tranche_domain::audit::Resource;
 use tranche_domain::{Action, Fact, Role, Severity};
 
-use crate::scene::{CHECKER, MAKER, Scene, TREASURER, act, plan_of, project, reason};
+use crate::scene::{CHECKER, MAKER, Scene, TREASURER, act, burn, plan_of, project, reason};
 use tranche_domain::{Milestone, MilestoneStatus, Policy};
 
 #[test]
@@ -72,9 +72,26 @@ fn actions_keep_their_names_and_their_severity() {
             "disbursement.needs_operator",
             Severity::Critical,
         ),
+        (
+            Action::DisbursementReplaced,
+            "disbursement.replaced",
+            Severity::Critical,
+        ),
+        (
+            Action::DisbursementResolutionProposed,
+            "disbursement.resolution_proposed",
+            Severity::Critical,
+        ),
+        (Action::ChannelCreated, "channel.created", Severity::Warning),
+        (
+            Action::LedgerGapAccepted,
+            "ledger.gap_accepted",
+            Severity::Warning,
+        ),
         (Action::KeyIssued, "key.issued", Severity::Warning),
         (Action::KeyRevoked, "key.revoked", Severity::Warning),
     ];
+    assert_eq!(Action::ALL.len(), table.len());
     for (action, name, severity) in table {
         assert!(Action::ALL.contains(&action));
         assert_eq!((action.as_str(), action.to_string().as_str()), (name, name));
@@ -173,7 +190,13 @@ fn a_settlement_says_amount_hash_ledger_nav_and_price() {
     let scene = Scene::at(MilestoneStatus::Disbursing);
     let open = scene.disbursement.clone().unwrap();
     let change = open
-        .settle(scene.milestone, scene.project, 110, &act(TREASURER, 9))
+        .settle(
+            scene.milestone,
+            scene.project,
+            burn(41).id,
+            110,
+            &act(TREASURER, 9),
+        )
         .unwrap();
     let event = change.event();
     assert_eq!(event.metadata["amount"], Fact::from("0.0000500"));

@@ -14,6 +14,10 @@ mod journeys;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
+mod replacing;
+#[cfg(test)]
+mod resolving;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod texts;

@@ -84,6 +84,7 @@ pub fn burn(sequence: i64) -> PreparedBurn {
         },
         valid_until: time(200),
         signed_at_ledger: 100,
+        replacements: Vec::new(),
     }
 }
 
@@ -175,7 +176,7 @@ impl Scene {
                 let scene = self.approved().disbursing(1);
                 let open = scene.disbursement.clone().expect("a burn is in flight");
                 let (milestone, project) = (scene.milestone.clone(), scene.project.clone());
-                let change = open.settle(milestone, project, 110, &act(TREASURER, 6));
+                let change = open.settle(milestone, project, burn(41).id, 110, &act(TREASURER, 6));
                 scene.after(&change.expect("a burn in flight is settled"))
             }
         }
@@ -199,7 +200,13 @@ impl Scene {
     pub fn disbursing(self, n: u128) -> Self {
         let change = self
             .milestone
-            .plan_disbursement(&self.project, disbursement_id(n), None, act(TREASURER, 5))
+            .plan_disbursement(
+                &self.project,
+                disbursement_id(n),
+                None,
+                None,
+                act(TREASURER, 5),
+            )
             .expect("the milestone is payable")
             .prepare(self.milestone.clone(), self.project.clone(), burn(41))
             .expect("nothing changed since the plan");

@@ -160,9 +160,11 @@ fn run(command: Command, scene: &Scene) -> Result<Change, Not> {
         Command::Approve => milestone.approve(&act(CHECKER, 9))?,
         Command::RecordTransfer => milestone.record_transfer(transfer(400), &act(TREASURER, 9))?,
         Command::Prepare => milestone
-            .plan_disbursement(&project, disbursement_id(1), None, act(TREASURER, 9))?
+            .plan_disbursement(&project, disbursement_id(1), None, None, act(TREASURER, 9))?
             .prepare(milestone, project, burn(41))?,
-        Command::Settle => open().settle(milestone, project, 110, &act(TREASURER, 9))?,
+        Command::Settle => {
+            open().settle(milestone, project, burn(41).id, 110, &act(TREASURER, 9))?
+        }
         Command::Fail => open().fail(milestone, project, failure(), &act(TREASURER, 9))?,
     })
 }
@@ -220,7 +222,13 @@ fn a_prepared_plan_meets_every_other_status_and_never_passes() {
         let other = Scene::at(status);
         let plan = scene
             .milestone
-            .plan_disbursement(&scene.project, disbursement_id(9), None, act(TREASURER, 9))
+            .plan_disbursement(
+                &scene.project,
+                disbursement_id(9),
+                None,
+                None,
+                act(TREASURER, 9),
+            )
             .unwrap();
         assert!(
             plan.prepare(other.milestone, other.project, burn(42))
@@ -286,6 +294,7 @@ fn maker_checker_binds_by_default_and_only_where_it_is_on() {
         let plan = scene.milestone.plan_disbursement(
             &scene.project,
             disbursement_id(1),
+            None,
             None,
             act(CHECKER, 9),
         );

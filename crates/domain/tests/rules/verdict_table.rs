@@ -5,6 +5,7 @@ use tranche_domain::disbursement::verdict::{
     AccountRead, ClosedLedger, EXPIRED, Lookup, SEQUENCE_TAKEN, Scan, Testimony, Verdict, Wait,
     decide,
 };
+use tranche_domain::disbursement::{PreparedBurn, Replacement};
 
 use crate::scene::{burn, time};
 
@@ -60,6 +61,7 @@ fn success_as_ordered_is_a_burn_whatever_a_lagging_node_says_of_the_account() {
     for used in [Some(40), Some(41), Some(99), None] {
         let testimony = Testimony {
             lookup: Lookup::Succeeded {
+                burn: burn(41).id,
                 ledger: 105,
                 as_ordered: true,
             },
@@ -70,7 +72,8 @@ fn success_as_ordered_is_a_burn_whatever_a_lagging_node_says_of_the_account() {
             closed: Some(closed(300, 900)),
             ..silence()
         };
-        assert_eq!(verdict(&testimony), Verdict::Burned { ledger: 105 });
+        let (burn, ledger) = (burn(41).id, 105);
+        assert_eq!(verdict(&testimony), Verdict::Burned { burn, ledger });
     }
 }
 
@@ -79,6 +82,7 @@ fn success_of_something_else_under_our_name_is_for_a_person() {
     for used in [40, 41] {
         let testimony = Testimony {
             lookup: Lookup::Succeeded {
+                burn: burn(41).id,
                 ledger: 105,
                 as_ordered: false,
             },
@@ -254,4 +258,64 @@ fn an_account_that_is_gone_is_for_a_person() {
         };
         assert!(for_operator(&verdict(&testimony)));
     }
+}
+
+/// The burn of these tests with a second envelope, under another name, that ends at `seconds`.
+fn replaced(seconds: i64) -> PreparedBurn {
+    PreparedBurn {
+        replacements: vec![Replacement {
+            id: BurnId("second".to_owned()),
+            envelope: vec![4],
+            valid_until: time(seconds),
+        }],
+        ..burn(41)
+    }
+}
+
+#[test]
+fn a_burn_is_told_by_the_name_it_was_found_under() {
+    let testimony = Testimony {
+        lookup: Lookup::Succeeded {
+            burn: BurnId("second".to_owned()),
+            ledger: 105,
+            as_ordered: true,
+        },
+        ..silence()
+    };
+    let expected = Verdict::Burned {
+        burn: BurnId("second".to_owned()),
+        ledger: 105,
+    };
+    assert_eq!(decide(&replaced(300), &testimony), expected);
+}
+
+#[test]
+fn a_burn_with_several_envelopes_expires_with_the_last_of_them() {
+    // The first envelope ends at second 200.
+    for (second, alive, expired) in [(300, 300, 301), (100, 200, 201)] {
+        let at = |seconds| Testimony {
+            closed: Some(closed(110, seconds)),
+            ..silence()
+        };
+        let burn = replaced(second);
+        assert_eq!(decide(&burn, &at(alive)), MAY_STILL_HAPPEN, "{second}");
+        let verdict = decide(&burn, &at(expired));
+        assert_eq!(failed_with(&verdict), Some(EXPIRED), "{second}");
+    }
+}
+
+#[test]
+fn a_search_that_finds_any_of_our_envelopes_sends_back_to_the_lookup() {
+    let found = |taker: &str| Testimony {
+        account: account(110, 41),
+        scan: Some(scan(100, 110, Some(taker))),
+        ..silence()
+    };
+    let first = burn(41).id.0;
+    for taker in [first.as_str(), "second"] {
+        let verdict = decide(&replaced(300), &found(taker));
+        assert_eq!(verdict, Verdict::Undecided(Wait::LookAgain), "{taker}");
+    }
+    let verdict = decide(&replaced(300), &found("third"));
+    assert_eq!(failed_with(&verdict), Some(SEQUENCE_TAKEN));
 }

@@ -11,11 +11,11 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tranche_domain::BurnId;
-use tranche_domain::disbursement::PreparedBurn;
 use tranche_domain::disbursement::verdict::{
     AccountRead, ClosedLedger, EXPIRED, Lookup, SEQUENCE_TAKEN, Scan, Testimony, Verdict, Wait,
     decide,
 };
+use tranche_domain::disbursement::{PreparedBurn, Replacement};
 
 use crate::scene::{burn, cases, time};
 
@@ -44,6 +44,9 @@ struct Truth {
     /// When each ledger closed, in seconds, strictly increasing; the first is the one at signing.
     closes: Vec<i64>,
     valid_until: i64,
+    /// Whether a second envelope was signed under another name: it alone lasts that long, and what
+    /// happened, happened under its name.
+    replaced: bool,
     fate: Fate,
     /// Whether the account went on to use later sequence numbers.
     busy: bool,
@@ -118,10 +121,25 @@ enum Memory {
 }
 
 fn prepared(truth: &Truth) -> PreparedBurn {
-    PreparedBurn {
+    let replacement = Replacement {
+        id: name(truth),
+        envelope: vec![4],
         valid_until: time(truth.valid_until),
+    };
+    PreparedBurn {
+        valid_until: time(truth.valid_until - if truth.replaced { 25 } else { 0 }),
         signed_at_ledger: SIGNED_AT,
+        replacements: truth.replaced.then_some(replacement).into_iter().collect(),
         ..burn(OURS)
+    }
+}
+
+/// The name under which whatever happened to the burn happened.
+fn name(truth: &Truth) -> BurnId {
+    if truth.replaced {
+        BurnId("second".to_owned())
+    } else {
+        burn(OURS).id
     }
 }
 
@@ -129,6 +147,7 @@ fn testimony(truth: &Truth, now: u32, words: Words) -> Testimony {
     let lookup = match (words.lookup, truth.fate) {
         (Memory::Nothing, _) => Lookup::NotFound,
         (memory, Fate::Burned(at)) if at <= now => Lookup::Succeeded {
+            burn: name(truth),
             ledger: SIGNED_AT + at,
             as_ordered: memory == Memory::Everything,
         },
@@ -141,7 +160,7 @@ fn testimony(truth: &Truth, now: u32, words: Words) -> Testimony {
     let scan = words.scan.map(|(from, to)| {
         let covers = |at: u32| from <= at + 1 && at <= to;
         let taker = match truth.fate {
-            Fate::Burned(at) | Fate::Refused(at) if covers(at) => Some(burn(OURS).id),
+            Fate::Burned(at) | Fate::Refused(at) if covers(at) => Some(name(truth)),
             Fate::Taken(at) if covers(at) => Some(BurnId("foreign".to_owned())),
             _ => None,
         };
@@ -171,7 +190,8 @@ fn check(truth: &Truth, now: u32, words: Words) -> &'static str {
     let verdict = decide(&prepared(truth), &testimony);
     let told = || format!("{verdict:?}\nnow {now}\n{truth:?}\n{testimony:?}");
     match &verdict {
-        Verdict::Burned { ledger } => {
+        Verdict::Burned { burn, ledger } => {
+            assert_eq!(*burn, name(truth), "{}", told());
             let at = ledger - SIGNED_AT;
             let true_at = matches!(truth.fate, Fate::Burned(burned) if burned == at);
             assert!(
@@ -288,11 +308,12 @@ fn small_truths() -> Vec<Truth> {
     for fate in fates {
         for gone in std::iter::once(None).chain((1..=LAST).map(Some)) {
             for valid_until in (5..=45).step_by(5) {
-                for busy in [false, true] {
+                for (busy, replaced) in [(false, false), (true, false), (false, true)] {
                     let closes = (0..=i64::from(LAST)).map(|at| at * 10).collect();
                     truths.push(Truth {
                         closes,
                         valid_until,
+                        replaced,
                         fate,
                         busy,
                         gone,
@@ -341,10 +362,10 @@ fn truths() -> impl Strategy<Value = Truth> {
         closes,
         0..=60_i64,
         fate,
-        any::<bool>(),
+        any::<(bool, bool)>(),
         option::weighted(0.1, 1..=14_u32),
     )
-        .prop_map(|(gaps, valid_until, (kind, at), busy, gone)| {
+        .prop_map(|(gaps, valid_until, (kind, at), (busy, replaced), gone)| {
             let mut closes = vec![0];
             closes.extend(gaps.iter().scan(0, |sum, gap| {
                 *sum += gap;
@@ -361,6 +382,7 @@ fn truths() -> impl Strategy<Value = Truth> {
             let truth = Truth {
                 closes,
                 valid_until,
+                replaced,
                 fate,
                 busy,
                 gone,

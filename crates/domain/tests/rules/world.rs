@@ -249,7 +249,7 @@ impl World {
         let amount = amount.map(stroops);
         let id = disbursement_id(u128::from(self.tick));
         let allowed = self.payable(milestone, &by.by.id, amount);
-        match milestone.plan_disbursement(&self.project, id, amount, by.clone()) {
+        match milestone.plan_disbursement(&self.project, id, amount, None, by.clone()) {
             Ok(plan) => {
                 assert!(allowed, "planned against the rules");
                 self.plans.push((plan, milestone.id, milestone.version, by));
@@ -295,10 +295,11 @@ impl World {
             MilestoneState::Disbursing { disbursement, .. } if disbursement == of.id
         );
         let allowed = of.state.is_open() && carried;
+        let name = of.burn.id.clone();
         let (action, outcome) = match said {
             Said::Burned => (
                 Action::MilestoneDisbursed,
-                of.settle(milestone, project, 110, &by),
+                of.settle(milestone, project, name, 110, &by),
             ),
             Said::Failed => (
                 Action::DisbursementFailed,
