@@ -149,7 +149,9 @@ async fn the_disbursement(scene: &Scene, settled: &Value, project: &str, milesto
             "id": disbursement["id"], "milestone_id": milestone, "project_id": project,
             "amount": "123456.7890123", "state": "settled", "tx_hash": settled["burn_tx_hash"],
             "envelope_xdr": disbursement["envelope_xdr"], "memo_hash": disbursement["memo_hash"],
-            "attempts": disbursement["attempts"], "failure": null, "proposal": null, "version": 3,
+            "attempts": disbursement["attempts"], "failure": null, "proposal": null,
+            // Prepared, sent as often as it took, settled.
+            "version": disbursement["attempts"].as_i64().map(|sent| sent + 2),
             "tx_hashes": [disbursement["tx_hash"]], "sequence_account_id": wallet,
             "sequence": disbursement["sequence"], "ordered_by": "amaka",
             "ledger": disbursement["ledger"],
