@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 built=${CARGO_TARGET_DIR:-target}/debug
 # As the rest of the workspace is built, so that the two differ in nothing else.
 cargo build --locked --workspace --bin tranche --features tranche-api/failpoints
-# Through another name: the copy may be running.
-cp "$built/tranche" "$built/tranche-failpoints.new"
-mv "$built/tranche-failpoints.new" "$built/tranche-failpoints"
+# Through a name of this run's own: the copy may be running, and another run may make one.
+cp "$built/tranche" "$built/tranche-failpoints.$$"
+mv "$built/tranche-failpoints.$$" "$built/tranche-failpoints"
 cargo build --locked --workspace --bin tranche

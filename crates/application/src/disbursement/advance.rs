@@ -10,7 +10,7 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
-use tranche_domain::disbursement::verdict::Wait;
+use tranche_domain::disbursement::verdict::{SEQUENCE_TAKEN, Wait};
 use tranche_domain::disbursement::{Verdict, VerdictError};
 use tranche_domain::{Action, Disbursement, DisbursementId, DisbursementState};
 
@@ -170,6 +170,10 @@ impl Disbursements {
                     .await
             }
             Verdict::Failed(failure) => {
+                if failure.code == SEQUENCE_TAKEN {
+                    // Somebody else has the key: people must hear of it, though no money moved.
+                    self.alarm(Action::DisbursementFailed, &disbursement, &failure.detail);
+                }
                 let judged = disbursement.burn.clone();
                 self.conclude(disbursement, End::Failed { failure, judged })
                     .await
@@ -178,7 +182,7 @@ impl Disbursements {
                 if matches!(disbursement.state, DisbursementState::NeedsOperator { .. }) {
                     return Ok(Progress::Open(Box::new(disbursement)));
                 }
-                self.call(&disbursement, &reason);
+                self.alarm(Action::DisbursementNeedsOperator, &disbursement, &reason);
                 let judged = disbursement.burn.clone();
                 self.conclude(disbursement, End::Operator { reason, judged })
                     .await
@@ -227,11 +231,12 @@ impl Disbursements {
         }
     }
 
-    fn call(&self, disbursement: &Disbursement, reason: &str) {
+    /// Tells people what the ledger says of a disbursement.
+    fn alarm(&self, action: Action, disbursement: &Disbursement, what: &str) {
         self.services.monitor.report(Incident {
-            operation: Action::DisbursementNeedsOperator.as_str(),
+            operation: action.as_str(),
             critical: true,
-            error: reason.to_owned(),
+            error: what.to_owned(),
             context: json!({
                 "disbursement_id": disbursement.id.0,
                 "milestone_id": disbursement.milestone_id.0,

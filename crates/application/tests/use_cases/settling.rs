@@ -130,6 +130,23 @@ async fn a_failed_verdict_releases_the_reservation() {
     assert_eq!(project.nav, stroops(1_000));
     assert_eq!(project.nav_reserved, stroops(0));
     assert_eq!(change.event().action, Action::DisbursementFailed);
+    assert_eq!(stage.incidents(), []);
+}
+
+// M8, M11: somebody else has the key.
+#[tokio::test]
+async fn a_sequence_number_used_elsewhere_is_an_alarm() {
+    let (mut stage, scene) = sent();
+    let mut failure = failure();
+    failure.code = "sequence_taken".to_owned();
+    stage.verdict(Ok(Verdict::Failed(failure.clone())));
+    stage.work(concluded(&scene, Ok(())));
+    advance(&mut stage).await.unwrap();
+    let incidents = stage.incidents();
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].operation, "disbursement.failed");
+    assert!(incidents[0].critical);
+    assert_eq!(incidents[0].error, failure.detail);
 }
 
 // M8, M11
