@@ -29,7 +29,7 @@ use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::fs;
-use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
+use tranche_application::ports::store::{Conflict, Store, StoreError, UnitOfWork};
 
 use errors::{failed, not_begun, unavailable};
 use unit_of_work::SqliteUnitOfWork;
@@ -84,17 +84,9 @@ impl SqliteStore {
         make_private_file(options.get_filename())
             .await
             .map_err(|error| unavailable(format!("the database file cannot be made: {error}")))?;
-        let pool = || SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout);
-        let writer = pool()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        let reader = pool()
-            .max_connections(settings.readers)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(failed)?;
+        let writer = connect(options.clone(), 1, settings).await?;
+        let reading = options.pragma("query_only", "ON");
+        let reader = connect(reading, settings.readers, settings).await?;
         Ok(Self { writer, reader })
     }
 
@@ -132,6 +124,32 @@ impl Store for SqliteStore {
             .await
             .map_err(not_begun)?;
         Ok(Box::new(SqliteUnitOfWork::new(transaction)))
+    }
+}
+
+/// The pause before a file is tried again that others are opening too.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);
+
+/// A pool over the file. Processes that open a new file together find it locked while one of them
+/// turns it to WAL, and SQLite does not wait for that by itself: so this does.
+async fn connect(
+    options: SqliteConnectOptions,
+    connections: u32,
+    settings: Settings,
+) -> Result<SqlitePool, StoreError> {
+    let until = tokio::time::Instant::now() + settings.busy_timeout;
+    loop {
+        let opened = SqlitePoolOptions::new()
+            .acquire_timeout(settings.acquire_timeout)
+            .max_connections(connections)
+            .connect_with(options.clone())
+            .await;
+        match opened.map_err(failed) {
+            Err(StoreError::Conflict(Conflict::Retry)) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(OPEN_AGAIN).await;
+            }
+            other => return other,
+        }
     }
 }
 

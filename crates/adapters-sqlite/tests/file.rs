@@ -117,6 +117,21 @@ async fn the_schema_is_made_once() {
     assert!(is_unavailable(&first.migrate().await), "another schema");
 }
 
+/// Whoever else is opening a new file at the same moment: everybody gets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_is_opened_by_many_at_once() {
+    for _ in 0..20 {
+        let (_folder, file) = place();
+        let opening = (0..8).map(|_| {
+            let file = file.clone();
+            tokio::spawn(async move { SqliteStore::open(text(&file)).await.map(drop) })
+        });
+        for opened in opening.collect::<Vec<_>>() {
+            opened.await.expect("it ends").expect("it opens");
+        }
+    }
+}
+
 /// A unit of work waits for the one before it in this process so long, and no longer.
 #[tokio::test]
 async fn a_unit_of_work_does_not_wait_for_ever() {
