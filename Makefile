@@ -1,6 +1,6 @@
 # Everything here is a short command or a script in scripts/; read those for the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint crash bench-critical clean
+.PHONY: help setup run test lint crash crash-audit bench-critical bench-ingest clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,14 @@ lint: ## Format, lints, banned crates, stray words
 crash: ## Kill the service at every step of a burn; ROUNDS=1000 kills at random (STORE=, SEED=)
 	bash scripts/crash.sh
 
+crash-audit: ## Kill the audit pipeline ROUNDS=100 times, and take its store away for a minute
+	bash scripts/crash-audit.sh
+
 bench-critical: ## Measure the critical path: disburse, settle, audit
 	bash scripts/bench-critical.sh
+
+bench-ingest: ## Measure ingest: HTTP to rows, beside COPY and a usual design in Node
+	bash scripts/bench-ingest.sh
 
 clean: ## Remove what was built
 	cargo clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Rust, and only what is missing: PostgreSQL's server programs,
-# Python with venv, Node.js with npm, and the official Stellar SDKs that judge the sandbox ledger.
-# Nothing of it is needed to build or to run Tranche.
+# Installs what the tests need beyond Rust, and only what is missing: the servers of PostgreSQL and
+# Redis, Python with venv, Node.js with npm, and the official Stellar SDKs that judge the sandbox
+# ledger. Nothing of it is needed to build or to run Tranche.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,9 @@ fi
 
 has_postgres() {
     [ -n "${PGBIN:-}" ] || command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+has_redis() {
+    command -v redis-server >/dev/null && command -v redis-cli >/dev/null
 }
 has_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null
@@ -25,6 +28,7 @@ missing=()
 if [ -z "${TRANCHE_TEST_POSTGRES_URL:-}" ]; then
     has_postgres || missing+=(postgresql-15)
 fi
+has_redis || missing+=(redis-server)
 has_venv || missing+=(python3-venv)
 has_node || missing+=(nodejs npm)
 
@@ -57,7 +61,12 @@ TEXT
         fi
     done
     echo "installing: ${missing[*]}"
+    had_redis=$(command -v redis-server || true)
     apt install --no-install-recommends "${missing[@]}"
+    # Debian starts what it installs; the tests have servers of their own.
+    if [ -z "$had_redis" ] && command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+        ${as_root[@]+"${as_root[@]}"} systemctl disable --now redis-server
+    fi
 fi
 
 if [ -e tests/judges/install.sh ]; then

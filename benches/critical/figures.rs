@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tranche_benches::table::{grouped, median, milliseconds, table, thousandths};
+
 use crate::plan::Act;
 
 /// What a cell came to.
@@ -125,62 +127,8 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Markdown that can be read as it is.
-fn table(f: &mut fmt::Formatter<'_>, rows: &[[String; 8]]) -> fmt::Result {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 8] = std::array::from_fn(width);
-    for (index, row) in rows.iter().enumerate() {
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                write!(f, "| {cell:<width$} ")?;
-            } else {
-                write!(f, "| {cell:>width$} ")?;
-            }
-        }
-        writeln!(f, "|")?;
-        if index == 0 {
-            for (column, &width) in widths.iter().enumerate() {
-                let end = if column == 0 { '-' } else { ':' };
-                write!(f, "|{:-<1$}{end}", "", width + 1)?;
-            }
-            writeln!(f, "|")?;
-        }
-    }
-    Ok(())
-}
-
-/// The middle one, the lower of two.
-fn median<T>(values: &[T], figure: impl Fn(&T) -> u64) -> u64 {
-    let mut figures: Vec<_> = values.iter().map(figure).collect();
-    figures.sort_unstable();
-    let middle = figures.len().saturating_sub(1) / 2;
-    figures.get(middle).copied().unwrap_or_default()
-}
-
 fn latencies<T>(values: &[T], cell: impl Fn(&T) -> Cell) -> String {
-    let milliseconds = |micros: u64| format!("{}.{:02}", micros / 1_000, micros % 1_000 / 10);
     let p50 = milliseconds(median(values, |value| cell(value).p50));
     let p99 = milliseconds(median(values, |value| cell(value).p99));
     format!("{p50} / {p99}")
-}
-
-fn thousandths(ratio: u64) -> String {
-    let hundredths = (ratio + 5) / 10;
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
-}
-
-/// With a comma before each three digits.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }

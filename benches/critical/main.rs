@@ -11,7 +11,6 @@
 mod figures;
 mod plan;
 mod reference;
-mod server;
 mod service;
 mod stock;
 
@@ -20,11 +19,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
+use tranche_benches::server::Server;
+use tranche_benches::table::grouped;
 
-use figures::{Cell, Figures, grouped};
+use figures::{Cell, Figures};
 use plan::{Act, Plan};
 use reference::Reference;
-use server::Server;
 use service::Service;
 use stock::Stock;
 

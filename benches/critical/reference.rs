@@ -11,9 +11,9 @@ use sqlx::PgConnection;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
+use tranche_benches::server::{Server, USER};
 
 use crate::figures::{Cell, Done};
-use crate::server::{Server, USER};
 
 const DATABASE: &str = "reference";
 
@@ -57,9 +57,12 @@ impl Reference {
     pub async fn init(server: &Server, pgbench: PathBuf) -> Result<Self> {
         server.create(DATABASE).await?;
         let mut connection = server.connect(DATABASE).await?;
-        sqlx::raw_sql(include_str!("reference/tables.sql"))
-            .execute(&mut connection)
-            .await?;
+        for tables in [
+            include_str!("../reference/audit_log.sql"),
+            include_str!("reference/tables.sql"),
+        ] {
+            sqlx::raw_sql(tables).execute(&mut connection).await?;
+        }
         let folder = tempfile::tempdir()?;
         for script in [APPROVE, PIPELINED, SETTLE, HOT] {
             std::fs::write(folder.path().join(script.name), script.text)?;

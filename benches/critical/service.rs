@@ -16,7 +16,7 @@ use tranche_application::milestones::Milestones;
 use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
 use tranche_application::ports::clock::Clock;
 use tranche_application::ports::entropy::Entropy;
-use tranche_application::ports::monitor::{Incident, Monitor};
+use tranche_application::ports::monitor::{Fallback, Incident, Monitor};
 use tranche_application::ports::store::Store;
 use tranche_application::{Call, Caller, Outcome, Services};
 use tranche_domain::disbursement::{BurnOrder, PreparedBurn, Replacement, Verdict};
@@ -189,6 +189,15 @@ impl Entropy for Machine {
 impl Monitor for Machine {
     fn report(&self, incident: Incident) {
         eprintln!("{}: {}", incident.operation, incident.error);
+    }
+
+    fn fallback(&self, fallback: Fallback) {
+        eprintln!(
+            "{} events {}: {}",
+            fallback.events.len(),
+            fallback.fate.as_str(),
+            fallback.error
+        );
     }
 }
 

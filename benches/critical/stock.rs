@@ -6,10 +6,10 @@ use std::vec::IntoIter;
 use anyhow::{Context, Result, ensure};
 use sqlx::PgConnection;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use tranche_benches::server::Server;
 use uuid::Uuid;
 
 use crate::plan::{Act, Plan};
-use crate::server::Server;
 use crate::service::APPROVER;
 
 pub const DATABASE: &str = "tranche";

@@ -34,7 +34,7 @@ const READERS: &[&str] = &[
 ];
 
 /// Every call that needs a credential, and the roles that have it.
-const CALLS: [(Method, &str, &[&str]); 17] = [
+const CALLS: [(Method, &str, &[&str]); 19] = [
     (Method::POST, "/v1/projects", &["admin"]),
     (Method::GET, "/v1/projects", READERS),
     (Method::GET, "/v1/projects/{id}", READERS),
@@ -56,6 +56,12 @@ const CALLS: [(Method, &str, &[&str]); 17] = [
     ),
     (Method::POST, "/v1/milestones/{id}/disburse", &["treasurer"]),
     (Method::GET, "/v1/milestones/{id}/activity", READERS),
+    (
+        Method::GET,
+        "/v1/monitoring/audit-metrics",
+        &["auditor", "admin"],
+    ),
+    (Method::POST, "/v1/audit/events", &["service"]),
 ];
 
 // API contract: 401 for every call without a good credential, with `WWW-Authenticate`.

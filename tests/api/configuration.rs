@@ -64,7 +64,18 @@ fn every_wrong_setting_is_named_in_one_line() {
         ("TRANCHE_MASTER_KEY", "secret-but-no-key"),
         ("TRANCHE_OIDC_ISSUER", "not a url"),
         ("TRANCHE_SENTRY_DSN", "not a dsn"),
+        ("TRANCHE_ALERT_WEBHOOK_URL", "hooks.example"),
+        ("TRANCHE_ALERT_QUEUE", "many"),
+        ("TRANCHE_ALERT_DROPPED", "0"),
+        ("TRANCHE_ALERT_FAILURES_PER_MINUTE", "-1"),
         ("TRANCHE_LOG", "tranche=[loud"),
+        ("TRANCHE_QUEUE", "kafka://somewhere"),
+        ("TRANCHE_QUEUE_LIMIT", "1"),
+        ("TRANCHE_SPOOL_LIMIT", "much"),
+        ("TRANCHE_WORKERS", "0"),
+        ("TRANCHE_ROLE", "boss"),
+        ("TRANCHE_RATE_LIMIT", "5000"),
+        ("TRANCHE_RATE_LIMIT", "0/h"),
     ] {
         let err = refused(folder, &[(name, value)], &[name]);
         assert!(
@@ -76,6 +87,11 @@ fn every_wrong_setting_is_named_in_one_line() {
         folder,
         &[("TRANCHE_OIDC_ISSUER", "https://issuer.example")],
         &["TRANCHE_OIDC_AUDIENCE"],
+    );
+    refused(
+        folder,
+        &[("TRANCHE_PAGERDUTY_URL", "https://pagerduty.example")],
+        &["TRANCHE_PAGERDUTY_ROUTING_KEY"],
     );
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

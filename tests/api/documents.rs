@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tranche_tests::support::service::{Options, StoreKind, Tranche};
 
 /// Every route of the contract that there is so far.
-const ROUTES: [(&str, &[&str]); 17] = [
+const ROUTES: [(&str, &[&str]); 20] = [
     ("/v1/projects", &["get", "post"]),
     ("/v1/projects/{id}", &["get"]),
     ("/v1/projects/{id}/activity", &["get"]),
@@ -20,6 +20,9 @@ const ROUTES: [(&str, &[&str]); 17] = [
     ("/v1/milestones/{id}/submit", &["post"]),
     ("/v1/disbursements", &["get"]),
     ("/v1/disbursements/{id}", &["get"]),
+    ("/v1/monitoring/audit-metrics", &["get"]),
+    ("/metrics", &["get"]),
+    ("/v1/audit/events", &["post"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
 ];

@@ -1,13 +1,14 @@
 //! The whole way of a milestone, with every field of every view on it.
 
 use serde_json::{Value, json};
-use tranche_tests::support::service::{Caller, StoreKind};
+use tranche_tests::support::service::{Caller, StoreKind, eventually};
 
 use crate::scene::{NAV, Scene, at, id, rows, stroops, text};
 
 on_both_stores! {
     the_whole_walk: the_whole_walk_on_sqlite, the_whole_walk_on_postgres;
     statistics: statistics_add_up_on_sqlite, statistics_add_up_on_postgres;
+    reading: reading_a_timeline_is_recorded_on_sqlite, reading_a_timeline_is_recorded_on_postgres;
 }
 
 /// A view whose times and ids are as they must be, without them.
@@ -313,4 +314,25 @@ async fn statistics(store: StoreKind) {
     }
     let burned = stroops(&scene.project_view(&project).await["nav"]);
     assert_eq!(burned, 10_000_000_000_000 - 85_000_000);
+}
+
+// S9: who reads a timeline is in the log, and not in the timeline that was read.
+async fn reading(store: StoreKind) {
+    let scene = Scene::new(store);
+    let (project, milestone) = open_and_draft(&scene).await;
+    let address = format!("/v1/milestones/{milestone}/activity");
+    scene.manager.get(&address).await.json(200);
+    let reads =
+        "SELECT actor_id || ' ' || resource_id FROM audit_events WHERE action = 'audit.read'";
+    let read = eventually("the reading is recorded", async || {
+        let read = scene.tranche.sql(reads).await;
+        (!read.is_empty()).then_some(read)
+    })
+    .await;
+    assert_eq!(read, format!("ngozi {milestone}"));
+    for timeline in [address, format!("/v1/projects/{project}/activity")] {
+        let listed = scene.manager.get(&timeline).await.json(200);
+        let listed = rows(&listed);
+        assert!(listed.iter().all(|event| event["action"] != "audit.read"));
+    }
 }

@@ -50,7 +50,7 @@ const RULES: &[Rule] = &[
         from: "tranche-application",
         inside: &["tranche-application", "tranche-domain"],
         free_tests: false,
-        banned: &["axum", "reqwest", "sqlx", "stellar*"],
+        banned: &["axum", "redis", "reqwest", "sqlx", "stellar*"],
     },
     Rule {
         from: "tranche-adapters-*",
@@ -168,7 +168,7 @@ fn every_rule_has_a_crate_to_hold() {
         assert!(holds(rule.from) > 0, "no crate is called {}", rule.from);
     }
     assert_eq!(holds(BINARY), 1);
-    assert!(holds("tranche-adapters-*") >= 3);
+    assert!(holds("tranche-adapters-*") >= 4);
 }
 
 #[test]
@@ -199,6 +199,7 @@ fn a_house_that_leans_outward_is_noticed() {
         ("tranche-application", "tranche-adapters-sqlite", false),
         ("tranche-application", "stellar-sandbox", true),
         ("tranche-application", "sqlx", false),
+        ("tranche-application", "redis", false),
         ("tranche-application", "stellar-xdr", false),
         (
             "tranche-adapters-postgres",
@@ -206,6 +207,7 @@ fn a_house_that_leans_outward_is_noticed() {
             false,
         ),
         ("tranche-adapters-redis", "tranche-adapters-postgres", false),
+        ("tranche-adapters-spool", "tranche-adapters-sqlite", false),
         ("tranche-adapters-stellar", "stellar-sandbox", false),
         ("tranche-adapters-stellar", "tranche-api", true),
         ("stellar-sandbox", "tranche-domain", false),
@@ -222,6 +224,7 @@ fn a_house_that_leans_outward_is_noticed() {
         ("tranche-adapters-stellar", "stellar-xdr", false),
         ("tranche-adapters-stellar", "stellar-sandbox", true),
         ("tranche-adapters-sqlite", "tranche-tests", true),
+        ("tranche-adapters-spool", "tranche-application", false),
         ("tranche-api", "tranche-adapters-sqlite", false),
     ];
     for (from, to, dev) in allowed {

@@ -1,7 +1,6 @@
 //! The way of an event: critical ones with their act, the others later, each exactly once.
 
-use serde_json::{Value, json};
-use tranche_application::audit::record::{EventRecord, LoggedEvent, RecordedActor};
+use tranche_application::audit::record::{EventRecord, LoggedEvent};
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_domain::{MilestoneStatus, ProjectId};
@@ -9,48 +8,15 @@ use uuid::Uuid;
 
 use super::StoreUnderTest;
 use super::scene::World;
-use super::tools::{census, ended};
+use super::tools::{an_event, census, ended};
 
 const ALL: Page = Page {
     after: None,
     limit: 1_000,
 };
 
-/// An event of another service, with everything in it that JSON allows. The long float comes back
-/// altered, and its leaf with it, unless `serde_json` has the feature `float_roundtrip`.
-fn an_event(world: &World, project: Uuid) -> EventRecord {
-    let id = world.id();
-    EventRecord {
-        id,
-        severity: "warning".to_owned(),
-        occurred_at: world.now(),
-        action: "loan.assessed".to_owned(),
-        actor: RecordedActor {
-            id: "service-7".to_owned(),
-            role: None,
-        },
-        project_id: Some(project),
-        milestone_id: None,
-        resource_type: "loan".to_owned(),
-        resource_id: None,
-        previous_status: None,
-        new_status: None,
-        changes: json!({ "score": { "from": null, "to": 0.25 } }),
-        metadata: Value::Null,
-        details: json!({
-            "text": "“Ọ̀nà” \\ / \" \n 🚰",
-            "numbers": [0, -1, 1.5, 0.1, -273.15, 994_251_739.200_048_1, 9_007_199_254_740_991_i64],
-            "empty": [{}, [], "", null, true, false],
-            "nested": { "b": { "a": [1, [2, [3]]] }, "a": 1 },
-        }),
-        ip_address: Some([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201].into()),
-        user_agent: Some("curl/8 'x'".to_owned()),
-        request_id: Some(String::new()),
-        salt: *id.as_bytes(),
-    }
-}
-
-async fn post(world: &World, project: Uuid) -> EventRecord {
+/// Posts an event that stands alone.
+pub async fn post(world: &World, project: Uuid) -> EventRecord {
     let event = an_event(world, project);
     let mut work = world.begin().await;
     work.audit().post(&event).await.expect("it is posted");

@@ -22,7 +22,7 @@
 //! - And it would let a deleted row come back under its first evidence, or, where the database can
 //!   replace rows, a row be replaced by another of the same version. So a `BEFORE INSERT` trigger
 //!   demands version 1, no such milestone, and no evidence of a later version.
-//! - `audit_events` and `milestone_evidence` refuse UPDATE, DELETE, TRUNCATE and replacement.
+//! - `audit_events`, `audit_leaves` and `milestone_evidence` refuse UPDATE, DELETE, TRUNCATE and replacement.
 //!
 //! - Log and evidence are linked the other way too: nothing here can see whether the event that a
 //!   piece of evidence names exists, because it may still be in the outbox. The completeness
@@ -41,7 +41,9 @@
 //! | `disbursements` | `id, amount, ordered_by_role, prepared_at, signed_at_ledger, replacements, state, proposal, settled_at, settled_burn_id, settled_ledger, failure_code, attempts` |
 //! | `ledger_burns`, `ledger_watch` | `ledger, amount`; `watched_from` |
 //! | `audit_events` | `id, action, severity` |
-//! | `audit_pending`, `audit_outbox`, `channel_accounts`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
+//! | `audit_leaves` | `leaf_index, event_id` |
+//! | `audit_pending` | `event_id` |
+//! | `audit_rollups`, `audit_dead_letters`, `audit_reports`, `audit_outbox`, `channel_accounts`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
 //!
 //! UUIDs are written as `'…'` literals of the hyphenated lower-case form, amounts as whole stroops.
 #![expect(
@@ -56,7 +58,10 @@ pub mod channels;
 pub mod evidence;
 pub mod idempotency;
 pub mod leases;
+pub mod letters;
 pub mod lifecycle;
+pub mod numbering;
+pub mod pipeline;
 pub mod races;
 pub mod reading;
 pub mod scene;
@@ -71,15 +76,37 @@ pub mod units;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
+use tranche_application::ports::dead_letters::DeadLetters;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
+use tranche_application::ports::reports::Reports;
 use tranche_application::ports::store::Store;
 use uuid::Uuid;
 
 /// A statement that the database refused, in its own words.
 pub type Refused = String;
+
+/// A row of the roll-ups.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RollUp {
+    /// `hour` or `day`.
+    pub bucket: String,
+    /// Where it begins.
+    pub starts_at: DateTime<Utc>,
+    /// The events' severity.
+    pub severity: String,
+    /// The events' action.
+    pub action: String,
+    /// The events' kind of resource.
+    pub resource_type: String,
+    /// How many there are.
+    pub events: i64,
+}
 
 /// A store on a fresh database, with the hooks that let a rule go past it.
 #[async_trait]
@@ -102,6 +129,18 @@ pub trait StoreUnderTest: Send + Sync {
     /// Channel accounts.
     fn channels(&self) -> Arc<dyn Channels>;
 
+    /// The log, for the pipeline.
+    fn audit_store(&self) -> Arc<dyn AuditStore>;
+
+    /// The dead letters.
+    fn dead_letters(&self) -> Arc<dyn DeadLetters>;
+
+    /// Numbers for events.
+    fn numbering(&self) -> Arc<dyn Numbering>;
+
+    /// What processes tell of themselves.
+    fn reports(&self) -> Arc<dyn Reports>;
+
     /// Another store on the same database, with connections of its own, as another process has.
     async fn second_store(&self) -> Arc<dyn Store>;
 
@@ -116,8 +155,14 @@ pub trait StoreUnderTest: Send + Sync {
     /// `SELECT count(*) FROM {from}`; `from` is a table with an optional `WHERE`.
     async fn count(&self, from: &str) -> i64;
 
-    /// The leaf that waits for the sealer under this event.
+    /// The leaf that waits for its number under this event.
     async fn pending_leaf(&self, event: Uuid) -> Option<Vec<u8>>;
+
+    /// The leaf that has its number under this event.
+    async fn numbered_leaf(&self, event: Uuid) -> Option<(i64, Vec<u8>)>;
+
+    /// Every roll-up, sorted.
+    async fn roll_ups(&self) -> Vec<RollUp>;
 
     /// The evidence of a milestone: version and event, by version.
     async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)>;
@@ -212,6 +257,32 @@ macro_rules! store_contract {
                 the_relay_keeps_order,
                 a_leaf_is_computed_from_its_row,
                 an_event_is_posted_once,
+            ];
+            pipeline: [
+                what_is_appended_is_there_with_its_leaf,
+                what_is_in_the_log_is_passed_over,
+                an_append_is_all_or_none,
+                an_id_has_one_severity,
+                writers_of_the_same_events_store_each_once,
+                a_probe_leaves_nothing_behind,
+                reports_are_those_of_late,
+            ];
+            letters: [
+                letters_are_kept_in_order,
+                an_event_has_one_letter,
+                what_poisons_the_log_is_kept,
+                a_letter_is_driven_again,
+                a_letter_that_cannot_be_stored_stays,
+                the_oldest_of_the_outbox_is_buried,
+                a_dead_letter_is_not_in_the_log,
+            ];
+            numbering: [
+                events_are_numbered_without_a_gap,
+                two_numberers_number_once,
+                a_late_commit_is_numbered_later,
+                a_numbered_event_is_not_numbered_again,
+                roll_ups_are_what_a_recount_gives,
+                leaves_are_append_only,
             ];
             idempotency: [
                 a_key_gives_its_answer_again,

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tranche_application::audit::record::{EventRecord, RecordedActor};
 use tranche_application::ports::store::{Conflict, StoreError};
+use uuid::Uuid;
 
 use super::StoreUnderTest;
+use super::scene::World;
 
 /// Long enough for whatever does not wait for a lock.
 const A_WHILE: Duration = Duration::from_millis(250);
@@ -13,7 +17,7 @@ const A_WHILE: Duration = Duration::from_millis(250);
 const FOR_EVER: Duration = Duration::from_secs(30);
 
 /// The tables that the rules look at.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 17] = [
     "projects",
     "milestones",
     "milestone_evidence",
@@ -27,6 +31,10 @@ const TABLES: [&str; 13] = [
     "audit_events",
     "audit_pending",
     "audit_outbox",
+    "audit_leaves",
+    "audit_rollups",
+    "audit_dead_letters",
+    "audit_reports",
 ];
 
 /// How many rows each table has.
@@ -63,4 +71,38 @@ pub async fn ended<T>(task: JoinHandle<T>) -> T {
     joined
         .expect("it ends: no deadlock")
         .expect("the task does not panic")
+}
+
+/// An event of another service, with everything in it that JSON allows. The long float comes back
+/// altered, and its leaf with it, unless `serde_json` has the feature `float_roundtrip`.
+pub fn an_event(world: &World, project: Uuid) -> EventRecord {
+    let id = world.id();
+    EventRecord {
+        id,
+        severity: "warning".to_owned(),
+        occurred_at: world.now(),
+        action: "loan.assessed".to_owned(),
+        actor: RecordedActor {
+            id: "service-7".to_owned(),
+            role: None,
+        },
+        project_id: Some(project),
+        milestone_id: None,
+        resource_type: "loan".to_owned(),
+        resource_id: None,
+        previous_status: None,
+        new_status: None,
+        changes: json!({ "score": { "from": null, "to": 0.25 } }),
+        metadata: Value::Null,
+        details: json!({
+            "text": "“Ọ̀nà” \\ / \" \n 🚰",
+            "numbers": [0, -1, 1.5, 0.1, -273.15, 994_251_739.200_048_1, 9_007_199_254_740_991_i64],
+            "empty": [{}, [], "", null, true, false],
+            "nested": { "b": { "a": [1, [2, [3]]] }, "a": 1 },
+        }),
+        ip_address: Some([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201].into()),
+        user_agent: Some("curl/8 'x'".to_owned()),
+        request_id: Some(String::new()),
+        salt: *id.as_bytes(),
+    }
 }

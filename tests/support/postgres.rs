@@ -21,8 +21,8 @@ const KEEPER: &str = r#"echo "$TRANCHE_TEST_POSTGRES_URL"; cat >/dev/null"#;
 
 /// SQLSTATE `invalid_catalog_name`.
 const NO_SUCH_DATABASE: &str = "3D000";
-/// SQLSTATE `duplicate_database`.
-const DUPLICATE_DATABASE: &str = "42P04";
+/// SQLSTATE `duplicate_database`, and `unique_violation` of its name when two come at once.
+const DUPLICATE_DATABASE: [&str; 2] = ["42P04", "23505"];
 
 /// A database that is dropped with this value.
 #[derive(Debug)]
@@ -59,10 +59,12 @@ impl Database {
         let first = Self::create()?;
         migrate(first.url.clone()).await?;
         let rename = format!("ALTER DATABASE {} RENAME TO {template}", first.name);
-        match psql(admin_url()?, &rename) {
+        if let Err(error) = psql(admin_url()?, &rename) {
             // Another process was faster; this one's goes when it is dropped.
-            Err(error) if !error.to_string().contains(DUPLICATE_DATABASE) => return Err(error),
-            _ => {}
+            let said = error.to_string();
+            if !DUPLICATE_DATABASE.iter().any(|code| said.contains(code)) {
+                return Err(error);
+            }
         }
         Self::copy_of(&template)
     }

@@ -40,7 +40,7 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the server's own word on a commit is missing: then it may have happened.
-pub(crate) fn is_silent(error: &sqlx::Error) -> bool {
+fn is_silent(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(refusal) => refusal
             .code()
@@ -61,6 +61,24 @@ pub(crate) fn unavailable(why: impl Into<String>) -> StoreError {
 )]
 pub(crate) fn not_canonical(error: CanonicalError) -> StoreError {
     StoreError::Inconsistent(error.to_string())
+}
+
+/// A value of ours that cannot be written as JSON.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err takes"
+)]
+pub(crate) fn unwritable(error: serde_json::Error) -> StoreError {
+    StoreError::Inconsistent(error.to_string())
+}
+
+/// A commit failed.
+pub(crate) fn not_committed(error: sqlx::Error) -> StoreError {
+    if is_silent(&error) {
+        StoreError::OutcomeUnknown(Box::new(error))
+    } else {
+        failed(error)
+    }
 }
 
 fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {

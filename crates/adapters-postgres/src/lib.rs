@@ -10,19 +10,24 @@
 //! [`record`]: tranche_application::ports::store::UnitOfWork::record
 
 mod audit;
+mod audit_store;
 mod books;
 mod channels;
 mod config;
 mod credentials;
+mod dead_letters;
 mod disbursements;
 mod errors;
 mod idempotency;
 mod milestones;
+mod numbering;
 mod projects;
 mod queries;
 mod record;
+mod reports;
 mod rows;
 mod settlements;
+mod timed;
 mod unit_of_work;
 
 use async_trait::async_trait;
@@ -146,10 +151,13 @@ impl PostgresStore {
 
     /// Begins a transaction. A connection that the server closed while it lay idle shows only now,
     /// when nothing has been asked of it yet: the next one is as good.
-    async fn transaction(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn transaction(
+        &self,
+        begin: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut dead = 0;
         loop {
-            match self.pool.begin().await {
+            match self.pool.begin_with(begin).await {
                 Ok(transaction) => return Ok(transaction),
                 Err(error)
                     if dead < self.config.max_connections && errors::is_dead_connection(&error) =>
@@ -165,7 +173,7 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        let transaction = self.transaction().await?;
+        let transaction = self.transaction("BEGIN").await?;
         Ok(Box::new(PostgresUnitOfWork::new(transaction)))
     }
 }

@@ -154,7 +154,8 @@ impl<'c> Batch<'c> {
             .bind(self.column(|s| s.settled_at))
             .bind(self.column(|s| s.settled_burn.0.as_str()))
             .bind(self.column(|s| i64::from(s.settled_ledger)));
-        let query = audit::bind_all(query, &self.events, &self.leaf_hashes)
+        let events: Vec<_> = self.events.iter().collect();
+        let query = audit::bind_all(query, &events, &self.leaf_hashes)
             .bind(count)
             .bind(count);
         query.fetch_one(connection).await?.try_get(0)

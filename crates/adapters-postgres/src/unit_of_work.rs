@@ -14,7 +14,7 @@ use tranche_application::ports::store::{
 };
 use tranche_domain::Change;
 
-use crate::errors::{failed, is_silent, unavailable};
+use crate::errors::{failed, not_committed, unavailable};
 use crate::record;
 use crate::settlements::Batch;
 
@@ -109,12 +109,6 @@ impl UnitOfWork for PostgresUnitOfWork {
         if !self.sound {
             return Err(broken());
         }
-        self.transaction.commit().await.map_err(|error| {
-            if is_silent(&error) {
-                StoreError::OutcomeUnknown(Box::new(error))
-            } else {
-                failed(error)
-            }
-        })
+        self.transaction.commit().await.map_err(not_committed)
     }
 }

@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, SqliteConnection, sqlite::SqliteArguments};
 use tranche_application::audit::record::{EventRecord, LoggedEvent};
+use tranche_application::ports::dead_letters::DeadLetter;
 use tranche_application::ports::store::{AuditLog, Conflict, StoreError};
+use uuid::Uuid;
 
-use crate::errors::{failed, is_taken, not_canonical};
+use crate::dead_letters;
+use crate::errors::{failed, not_canonical, unwritable};
 use crate::rows::event::EventRow;
 use crate::rows::micros;
 use crate::unit_of_work::SqliteUnitOfWork;
@@ -23,6 +26,17 @@ impl AuditLog for SqliteUnitOfWork {
         Ok(())
     }
 
+    async fn bury_oldest(
+        &mut self,
+        letter: Uuid,
+        error: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Option<EventRecord>, StoreError> {
+        let buried = bury_oldest(self.connection()?, letter, error, at).await?;
+        self.done();
+        Ok(buried)
+    }
+
     async fn relay(&mut self, limit: u32, recorded_at: DateTime<Utc>) -> Result<u64, StoreError> {
         let moved = relay(self.connection()?, limit, recorded_at).await?;
         self.done();
@@ -30,30 +44,45 @@ impl AuditLog for SqliteUnitOfWork {
     }
 }
 
-/// Puts an event and its leaf into the log, as recorded at this time.
+/// Puts an event and its leaf into the log, as recorded at this time; it must not be there.
 pub(crate) async fn log(
     connection: &mut SqliteConnection,
     event: &EventRecord,
     recorded_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    if append(connection, event, recorded_at).await? {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict(Conflict::Stale))
+    }
+}
+
+/// As [`log`], but passes over an event that is there, and says whether it was new.
+pub(crate) async fn append(
+    connection: &mut SqliteConnection,
+    event: &EventRecord,
+    recorded_at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let leaf = event.leaf_hash(recorded_at).map_err(not_canonical)?;
     let query = sqlx::query(
         "INSERT INTO audit_events (id, milestone_id, project_id, occurred_at, severity, action, \
          actor_id, actor_role, resource_type, resource_id, previous_status, new_status, changes, \
          metadata, details, ip_address, user_agent, request_id, salt, recorded_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
+         WHERE NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?)",
     );
     let logged = bind(query, EventRow::from(event))
         .bind(micros(recorded_at))
+        .bind(event.id.to_string())
         .execute(&mut *connection)
-        .await;
-    if let Err(error) = logged {
-        // A trigger may refuse for a reason of its own: only an event that is there is a conflict.
-        return Err(if is_taken(&error) && is_logged(connection, event).await? {
-            StoreError::Conflict(Conflict::Stale)
+        .await
+        .map_err(failed)?;
+    if logged.rows_affected() == 0 {
+        return if is_logged(connection, event).await? {
+            Ok(false)
         } else {
-            failed(error)
-        });
+            Err(StoreError::Conflict(Conflict::Stale))
+        };
     }
     sqlx::query("INSERT INTO audit_pending (event_id, leaf) VALUES (?, ?)")
         .bind(event.id.to_string())
@@ -61,7 +90,7 @@ pub(crate) async fn log(
         .execute(connection)
         .await
         .map_err(failed)?;
-    Ok(())
+    Ok(true)
 }
 
 pub(crate) async fn put_into_outbox(
@@ -81,41 +110,83 @@ pub(crate) async fn put_into_outbox(
     Ok(())
 }
 
+async fn bury_oldest(
+    connection: &mut SqliteConnection,
+    letter: Uuid,
+    error: &str,
+    at: DateTime<Utc>,
+) -> Result<Option<EventRecord>, StoreError> {
+    let oldest = outbox(connection, 1).await?;
+    let Some(event) = oldest.into_iter().next() else {
+        return Ok(None);
+    };
+    let letter = DeadLetter {
+        id: letter,
+        event_id: Some(event.id),
+        content: serde_json::to_string(&event).map_err(unwritable)?,
+        error: error.to_owned(),
+        source: "outbox".to_owned(),
+        buried_at: at,
+    };
+    dead_letters::bury(connection, &letter).await?;
+    take_out_of_outbox(connection, &event).await?;
+    Ok(Some(event))
+}
+
 /// Oldest first. One that is in the log already only leaves the outbox.
 async fn relay(
     connection: &mut SqliteConnection,
     limit: u32,
     recorded_at: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    let waiting = sqlx::query_as::<_, EventRow>(
-        "SELECT *, NULL AS recorded_at FROM audit_outbox ORDER BY position LIMIT ?",
-    )
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(failed)?;
+    let waiting = outbox(connection, limit).await?;
     let mut moved = 0;
-    for row in waiting {
-        let event = LoggedEvent::try_from(row)?.event;
-        if !is_logged(connection, &event).await? {
-            log(connection, &event, recorded_at).await?;
-        }
-        sqlx::query("DELETE FROM audit_outbox WHERE id = ?")
-            .bind(event.id.to_string())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+    for event in waiting {
+        append(connection, &event, recorded_at).await?;
+        take_out_of_outbox(connection, &event).await?;
         moved += 1;
     }
     Ok(moved)
 }
 
-async fn is_logged(
+/// What waits for the log, oldest first.
+async fn outbox(
+    connection: &mut SqliteConnection,
+    limit: u32,
+) -> Result<Vec<EventRecord>, StoreError> {
+    let rows = sqlx::query_as::<_, EventRow>(
+        "SELECT *, NULL AS recorded_at, NULL AS leaf_index FROM audit_outbox \
+         ORDER BY position LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    rows.into_iter()
+        .map(|row| Ok(LoggedEvent::try_from(row)?.event))
+        .collect()
+}
+
+async fn take_out_of_outbox(
+    connection: &mut SqliteConnection,
+    event: &EventRecord,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM audit_outbox WHERE id = ?")
+        .bind(event.id.to_string())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// In the log means under its own severity: an event of another one with the same id is another.
+pub(crate) async fn is_logged(
     connection: &mut SqliteConnection,
     event: &EventRecord,
 ) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ?)")
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND severity = ?)")
         .bind(event.id.to_string())
+        .bind(&event.severity)
         .fetch_one(connection)
         .await
         .map_err(failed)

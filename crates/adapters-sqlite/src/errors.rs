@@ -103,6 +103,15 @@ pub(crate) fn not_canonical(error: CanonicalError) -> StoreError {
     StoreError::Inconsistent(error.to_string())
 }
 
+/// A value of ours that cannot be written as JSON.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err takes"
+)]
+pub(crate) fn unwritable(error: serde_json::Error) -> StoreError {
+    StoreError::Inconsistent(error.to_string())
+}
+
 fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error()?.code()?.parse().ok()
 }

@@ -8,15 +8,19 @@
 //! A commit is on the disk when it returns (`synchronous = FULL`).
 
 mod audit;
+mod audit_store;
 mod books;
 mod channels;
 mod credentials;
+mod dead_letters;
 mod disbursements;
 mod errors;
 mod idempotency;
 mod milestones;
+mod numbering;
 mod projects;
 mod queries;
+mod reports;
 mod rows;
 mod unit_of_work;
 
@@ -25,9 +29,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::fs;
 use tranche_application::ports::store::{Conflict, Store, StoreError, UnitOfWork};
 
@@ -96,11 +100,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot, or when the schema is a newer program's.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(not_begun)?;
+        let mut transaction = self.transaction().await?;
         MIGRATIONS
             .run_direct(None, &mut *transaction, false)
             .await
@@ -113,17 +113,20 @@ impl SqliteStore {
         self.reader.close().await;
         self.writer.close().await;
     }
+
+    /// Begins to write, when those before are done.
+    async fn transaction(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(not_begun)
+    }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        let transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(not_begun)?;
-        Ok(Box::new(SqliteUnitOfWork::new(transaction)))
+        Ok(Box::new(SqliteUnitOfWork::new(self.transaction().await?)))
     }
 }
 

@@ -35,7 +35,7 @@ where
 
 /// Where a page of a list, newest first, begins: before this id. Without one, before what sorts
 /// after every UUID in its text form.
-fn before(page: Page) -> String {
+pub(crate) fn before(page: Page) -> String {
     page.after
         .map_or_else(|| "~".to_owned(), |id| id.to_string())
 }

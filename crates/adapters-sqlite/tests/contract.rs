@@ -8,16 +8,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
 use tempfile::TempDir;
 use tranche_adapters_sqlite::SqliteStore;
+use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
+use tranche_application::ports::dead_letters::DeadLetters;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
+use tranche_application::ports::reports::Reports;
 use tranche_application::ports::store::Store;
-use tranche_tests::contract::{Refused, StoreUnderTest};
+use tranche_tests::contract::{Refused, RollUp, StoreUnderTest};
 use uuid::Uuid;
 
 /// A migrated store on a file of its own, and two doors past it.
@@ -95,6 +100,22 @@ impl StoreUnderTest for Subject {
         Arc::new(self.store.clone())
     }
 
+    fn audit_store(&self) -> Arc<dyn AuditStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::new(self.store.clone())
+    }
+
+    fn numbering(&self) -> Arc<dyn Numbering> {
+        Arc::new(self.store.clone())
+    }
+
+    fn reports(&self) -> Arc<dyn Reports> {
+        Arc::new(self.store.clone())
+    }
+
     async fn second_store(&self) -> Arc<dyn Store> {
         Arc::new(open(&self.file).await)
     }
@@ -120,6 +141,36 @@ impl StoreUnderTest for Subject {
             .fetch_optional(&self.owner)
             .await
             .expect("it reads")
+    }
+
+    async fn numbered_leaf(&self, event: Uuid) -> Option<(i64, Vec<u8>)> {
+        sqlx::query_as("SELECT leaf_index, leaf FROM audit_leaves WHERE event_id = ?")
+            .bind(event.to_string())
+            .fetch_optional(&self.owner)
+            .await
+            .expect("it reads")
+    }
+
+    async fn roll_ups(&self) -> Vec<RollUp> {
+        let rows: Vec<(String, i64, String, String, String, i64)> = sqlx::query_as(
+            "SELECT bucket, starts_at, severity, action, resource_type, events \
+             FROM audit_rollups ORDER BY 1, 2, 3, 4, 5",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .expect("it reads");
+        rows.into_iter()
+            .map(
+                |(bucket, starts_at, severity, action, resource_type, events)| RollUp {
+                    bucket,
+                    starts_at: DateTime::from_timestamp_micros(starts_at).expect("a time"),
+                    severity,
+                    action,
+                    resource_type,
+                    events,
+                },
+            )
+            .collect()
     }
 
     async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)> {
@@ -149,6 +200,7 @@ impl StoreUnderTest for Subject {
     fn other_ways_to_alter(&self, table: &str, id: Uuid) -> Vec<String> {
         let key = match table {
             "milestone_evidence" => "milestone_id",
+            "audit_leaves" => "event_id",
             _ => "id",
         };
         vec![

@@ -3,6 +3,7 @@
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tranche_adapters_sqlite::SqliteStore;
 use tranche_application::ports::books::Books;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
 use tranche_domain::{BurnId, DisbursementId, DisbursementState};
 use uuid::Uuid;
@@ -26,6 +27,12 @@ const ROWS: &str = "
         CASE column3 WHEN 'failed' THEN 'expired' END, CASE column3 WHEN 'failed' THEN '' END, 1, 2
     FROM (VALUES (1, 400, 'settled'), (2, 100, 'submitted'), (3, 50, 'prepared'),
         (4, 70, 'failed'));
+    INSERT INTO audit_events (id, occurred_at, recorded_at, severity, action, actor_id,
+        resource_type, salt)
+    SELECT '019aaaaa-0000-7000-8000-00000000000' || column1, 1795169730000000, 1, column2,
+        'milestone.approved', 'ada', 'milestone', zeroblob(16)
+    FROM (VALUES (1, 'critical'), (2, 'info'));
+    INSERT INTO audit_pending (event_id, leaf) SELECT id, zeroblob(32) FROM audit_events;
 ";
 
 #[tokio::test]
@@ -65,6 +72,21 @@ async fn rows_of_the_former_schema_are_taken_over() {
     assert!(
         matches!(&settled.state, DisbursementState::Settled { burn: named, .. } if *named == burn)
     );
+    // Leaves that waited before there were roll-ups get their numbers and are counted.
+    let numbered = store.number(10).await.expect("it numbers");
+    assert_eq!(numbered, Some(2));
+    let counted = "SELECT group_concat(bucket || ' ' || (starts_at / 1000000) || ' ' || severity \
+        || ' ' || action || ' ' || resource_type || ' ' || events, ', ') FROM \
+        (SELECT * FROM audit_rollups ORDER BY bucket, severity)";
+    let counted: String = sqlx::query_scalar(counted)
+        .fetch_one(&past)
+        .await
+        .expect("the roll-ups");
+    let expected = "day 1795132800 critical milestone.approved milestone 1, \
+        day 1795132800 info milestone.approved milestone 1, \
+        hour 1795168800 critical milestone.approved milestone 1, \
+        hour 1795168800 info milestone.approved milestone 1";
+    assert_eq!(counted, expected);
     // The first of the two in flight has the account; the other one goes its own way.
     let third = "UPDATE disbursements SET shares_sequence_account = 0 WHERE sequence = 3";
     let refused = sqlx::raw_sql(third).execute(&past).await;

@@ -1,25 +1,30 @@
 //! Who calls: API keys, the tokens of an OIDC issuer, and what each role may do.
 
+pub mod known_keys;
 pub mod oidc;
 pub mod permission;
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tranche_application::Caller;
-use tranche_application::keys::KeyRing;
+use tranche_application::keys::{ApiKey, KeyRing};
+use tranche_application::ports::store::StoreError;
 use tranche_domain::{Actor, Origin, ProjectId, Role};
 
 use oidc::OidcError;
 pub use permission::Permission;
 
 use crate::problem::Problem;
+use crate::rate_limit::{Account, Rate};
 use crate::request_id::RequestId;
-use crate::state::App;
+use crate::state::{App, Served};
 
 /// A caller whose credential was checked.
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub struct Authenticated {
     roles: Vec<Role>,
     scope: Option<ProjectId>,
     origin: Origin,
+    account: Account,
 }
 
 /// Who a credential speaks for.
@@ -73,6 +79,12 @@ impl Authenticated {
         })
     }
 
+    /// Whose requests are counted.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// Whose idempotency keys are used: the subject's, apart for each project it is confined to.
     /// A subject has no line breaks, so the two cannot run into each other.
     #[must_use]
@@ -86,12 +98,12 @@ impl Authenticated {
 
 /// Checks the credential of every call to `/v1`, before anything else is looked at: without one,
 /// nobody learns which addresses and parameters there are.
-pub async fn middleware(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn middleware(State(served): State<Served>, request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    match Authenticated::check(&mut parts, &app).await {
+    match Authenticated::check(&mut parts, &served).await {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
@@ -110,7 +122,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 }
 
 impl Authenticated {
-    async fn check(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn check(parts: &mut Parts, served: &Served) -> Result<Self, Problem> {
         let token = bearer(parts).ok_or_else(|| {
             unauthorized(
                 "auth.missing",
@@ -132,7 +144,12 @@ impl Authenticated {
             user_agent,
             request_id,
         };
-        Self::by_token(token, origin, app).await
+        let keys = if TRUSTING.contains(&(parts.method.clone(), parts.uri.path())) {
+            Keys::Known(served)
+        } else {
+            Keys::Stored(&served.app)
+        };
+        Self::identified(token, origin, keys).await
     }
 
     /// Whoever a token speaks for, calling from there.
@@ -140,17 +157,78 @@ impl Authenticated {
     /// # Errors
     /// 401 for a token that is not in force.
     pub async fn by_token(token: &str, origin: Origin, app: &App) -> Result<Self, Problem> {
+        Self::identified(token, origin, Keys::Stored(app)).await
+    }
+
+    async fn identified(token: &str, origin: Origin, keys: Keys<'_>) -> Result<Self, Problem> {
+        let (identity, account) = identify(token, keys).await?;
         let Identity {
             subject,
             roles,
             scope,
-        } = identify(token, app).await?;
+        } = identity;
         Ok(Self {
             subject,
             roles,
             scope,
             origin,
+            account,
         })
+    }
+}
+
+/// What works while the store is away: sending events, and seeing how that goes.
+const TRUSTING: [(Method, &str); 2] = [
+    (Method::POST, "/v1/audit/events"),
+    (Method::GET, "/v1/monitoring/audit-metrics"),
+];
+/// The longest that a sender's key is looked up before it is taken on trust.
+const LOOK_UP: Duration = Duration::from_secs(2);
+/// As long while the log is known to be away.
+const QUICK_LOOK_UP: Duration = Duration::from_millis(300);
+
+/// Where an API key is looked up.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    /// In the store, each time.
+    Stored(&'a App),
+    /// Among those that were in force of late first.
+    Known(&'a Served),
+}
+
+impl Keys<'_> {
+    const fn app(&self) -> &App {
+        match self {
+            Self::Stored(app) => app,
+            Self::Known(served) => &served.app,
+        }
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        let Self::Known(served) = self else {
+            return self.app().queries.key(id).await;
+        };
+        let (known, now) = (&served.known_keys, Instant::now());
+        let availability = &served.operations.monitoring.pipeline().availability;
+        if let Some(key) = known.fresh(id, now) {
+            return Ok(Some(key));
+        }
+        // The log may be away although the store answers.
+        let patience = if availability.is_available() {
+            LOOK_UP
+        } else {
+            QUICK_LOOK_UP
+        };
+        let looked = timeout(patience, served.app.queries.key(id)).await;
+        let found = looked.unwrap_or_else(|_| Err(StoreError::timeout()));
+        match (found, known.trusted(id, now)) {
+            (Ok(found), _) => {
+                known.learn(id, found.as_ref(), now);
+                Ok(found)
+            }
+            (Err(_), Some(key)) => Ok(Some(key)),
+            (Err(error), None) => Err(error),
+        }
     }
 }
 
@@ -160,7 +238,8 @@ fn bearer(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn identify(token: &str, app: &App) -> Result<Identity, Problem> {
+async fn identify(token: &str, keys: Keys<'_>) -> Result<(Identity, Account), Problem> {
+    let app = keys.app();
     let refused = || {
         unauthorized(
             "auth.invalid",
@@ -168,30 +247,45 @@ async fn identify(token: &str, app: &App) -> Result<Identity, Problem> {
         )
     };
     if let Some(id) = KeyRing::id_of(token) {
-        let key = app.queries.key(id).await?.ok_or_else(refused)?;
+        let key = keys.find(id).await?.ok_or_else(refused)?;
         if key.revoked_at.is_some() || !app.ring.opens(token, &key) {
             return Err(refused());
         }
-        return Ok(Identity {
+        let account = Account {
+            name: format!("key {}", key.id),
+            rate: key.rate_limit.as_deref().and_then(own_rate),
+        };
+        let identity = Identity {
             subject: key.subject,
             roles: key.roles,
             scope: key.project_id,
-        });
+        };
+        return Ok((identity, account));
     }
-    match &app.oidc {
-        Some(oidc) => oidc.identify(token).await.map_err(|error| match error {
-            OidcError::Unavailable => Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "auth.unavailable",
-                "the token's issuer does not answer; try again",
-            ),
-            error => {
-                tracing::info!(%error, "a token was refused");
-                refused()
-            }
-        }),
-        None => Err(refused()),
-    }
+    let oidc = app.oidc.as_ref().ok_or_else(refused)?;
+    let identity = oidc.identify(token).await.map_err(|error| match error {
+        OidcError::Unavailable => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "auth.unavailable",
+            "the token's issuer does not answer; try again",
+        ),
+        error => {
+            tracing::info!(%error, "a token was refused");
+            refused()
+        }
+    })?;
+    let account = Account {
+        name: format!("subject {}", identity.subject),
+        rate: None,
+    };
+    Ok((identity, account))
+}
+
+/// A key's own limit; it was checked when the key was issued.
+fn own_rate(text: &str) -> Option<Rate> {
+    text.parse()
+        .inspect_err(|error| tracing::warn!(%error, "a key's own limit cannot be used"))
+        .ok()
 }
 
 fn unauthorized(code: &'static str, detail: &str) -> Problem {

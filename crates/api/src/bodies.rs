@@ -132,3 +132,58 @@ pub struct ResolutionBody {
 /// A command that needs no more than its address: `{}` or nothing.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EmptyBody {}
+
+/// Events of another service.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the API reference shows it; reading is another matter"
+)]
+pub struct IngestBody {
+    /// 1 to 1,000 events.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub entries: Vec<IncomingEventBody>,
+}
+
+/// An event of another service.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the API reference shows it; reading is another matter"
+)]
+pub struct IncomingEventBody {
+    /// A version 7 UUID made within a day of now; it makes the event safe to send again. Made here if
+    /// absent.
+    pub id: Option<uuid::Uuid>,
+    /// At most 7 days ago and 5 minutes ahead; now if absent.
+    #[schema(format = DateTime, example = "2026-11-21T09:30:00.000000Z")]
+    pub occurred_at: Option<String>,
+    /// What was done; 1 to 200 characters on one line.
+    #[schema(min_length = 1, max_length = 200, example = "invoice.sent")]
+    pub action: String,
+    /// Who did it; the sender if absent. 1 to 200 characters on one line.
+    #[schema(min_length = 1, max_length = 200)]
+    pub actor_id: Option<String>,
+    /// What kind of thing it was done to; 1 to 200 characters on one line.
+    #[schema(min_length = 1, max_length = 200, example = "invoice")]
+    pub resource_type: String,
+    /// Which one; 1 to 500 characters on one line, and at most 1,600 bytes.
+    #[schema(min_length = 1, max_length = 500)]
+    pub resource_id: Option<String>,
+    /// In which project; with a key for one project, that one, also if absent.
+    pub project_id: Option<uuid::Uuid>,
+    /// The address of whoever did it.
+    #[schema(max_length = 45, example = "192.0.2.7")]
+    pub ip_address: Option<String>,
+    /// Their program; 1 to 512 characters on one line.
+    #[schema(min_length = 1, max_length = 512)]
+    pub user_agent: Option<String>,
+    /// What else there is to know: any object of at most 65,536 bytes without white space and 32
+    /// levels, with no number beyond ±9,007,199,254,740,991 and no field twice.
+    #[schema(value_type = Option<Object>)]
+    pub details: Option<serde_json::Value>,
+    /// `info`, `warning` or `critical`; if absent, that of Tranche's own action of this name, else
+    /// `info`.
+    #[schema(pattern = "^(info|warning|critical)$")]
+    pub severity: Option<String>,
+}

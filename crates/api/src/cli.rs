@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use secrecy::SecretString;
 use tranche_domain::{Amount, Role};
 use uuid::Uuid;
 
 use crate::config::Settings;
+use crate::rate_limit::Rate;
 
 /// Releases a fund's money milestone by milestone: burn, NAV, milestone and evidence move together.
 #[derive(Parser)]
@@ -22,7 +23,18 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Run the service
-    Serve,
+    Serve {
+        /// What this process does: all of it, answer over HTTP, or write events from the queue; a
+        /// worker listens on a free port unless told where, for health and metrics alone
+        #[arg(
+            id = "process_role",
+            long = "role",
+            env = "TRANCHE_ROLE",
+            value_name = "all|api|worker",
+            default_value = "all"
+        )]
+        role: String,
+    },
     /// Start a service of its own, walk one milestone from draft to burned, and keep serving
     Demo {
         /// Stop after the walk; exit code 0 only if the books agree
@@ -43,6 +55,12 @@ pub enum Command {
     },
     /// Bring the database's schema up to date
     Migrate,
+    /// Look at the audit events that wait
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Look at the audit events that the log refused, and try them again
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Issue, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -71,6 +89,36 @@ pub enum Command {
 }
 
 #[derive(Subcommand)]
+pub enum QueueCommand {
+    /// Print what waits in queue and spool, oldest first, a line of JSON each; takes nothing away
+    Show {
+        /// How many of each at most
+        #[arg(long, value_name = "COUNT", default_value_t = 100)]
+        limit: usize,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// Print them, newest first, a line of JSON each
+    List {
+        /// How many at most
+        #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Put them into the log after all; exit code 0 only if all that were asked for went
+    #[command(group(ArgGroup::new("which").required(true).args(["id", "all"])))]
+    Redrive {
+        /// Only this one, by its id
+        #[arg(value_name = "ID")]
+        id: Option<Uuid>,
+        /// All of them, oldest first
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Subcommand)]
 pub enum KeyCommand {
     /// Issue a key and print it, once
     Issue {
@@ -83,7 +131,7 @@ pub enum KeyCommand {
         /// The only project it may see
         #[arg(long, value_name = "ID")]
         project: Option<Uuid>,
-        /// Requests allowed, such as 5000/h; kept with the key, not enforced yet
+        /// How many requests with audit events it may send, such as 5000/h (s, min, h or d)
         #[arg(long, value_name = "N/h", value_parser = rate_limit)]
         rate_limit: Option<String>,
     },
@@ -214,11 +262,6 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 fn rate_limit(text: &str) -> Result<String, String> {
-    let (count, unit) = text.split_once('/').unwrap_or((text, ""));
-    let good = matches!(unit, "s" | "min" | "h" | "d") && count.parse::<u32>().is_ok_and(|n| n > 0);
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err("must be like 5000/h (s, min, h or d)".to_owned())
-    }
+    let rate: Rate = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(rate.to_string())
 }

@@ -2,8 +2,10 @@
 //!
 //! A mistake stops the start with one readable line that names the setting.
 
+mod alerts;
 mod custody;
 mod ledger;
+mod pipeline;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -14,7 +16,12 @@ use clap::Args;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::rate_limit;
+
+pub use alerts::{AlertSettings, Alerting, PagerDuty};
 pub use ledger::Ledger;
+
+pub use pipeline::{Pipeline, PipelineSettings, Queue, Role};
 
 pub use custody::{Custody, CustodySettings, KeySource, TokenSource, Vault};
 
@@ -131,6 +138,12 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     custody: CustodySettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pipeline: PipelineSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    alerts: AlertSettings,
     /// An OIDC issuer whose tokens are accepted too
     #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
     oidc_issuer: Option<String>,
@@ -153,6 +166,10 @@ pub struct Settings {
         value_name = "NAME"
     )]
     oidc_roles_claim: Option<String>,
+    /// How many requests with audit events a key may send, such as 5000/h (s, min, h or d), or `off`
+    /// [default: 1000/h]; a key's own limit goes before it
+    #[arg(long, env = "TRANCHE_RATE_LIMIT", global = true, value_name = "N/h")]
+    rate_limit: Option<String>,
     /// Where incidents are reported too
     #[arg(
         long,
@@ -204,10 +221,16 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where keys come from and who holds them.
     pub custody: Custody,
+    /// The audit pipeline.
+    pub pipeline: Pipeline,
     /// An OIDC issuer.
     pub oidc: Option<OidcSettings>,
+    /// How much a credential may do.
+    pub rate_limits: rate_limit::Defaults,
     /// Where incidents are reported too.
     pub sentry_dsn: Option<String>,
+    /// Whom to tell when the audit pipeline stops being right.
+    pub alerting: Alerting,
     /// What is logged.
     pub log: String,
 }
@@ -243,8 +266,11 @@ impl Settings {
             burn_ttl: Duration::from_secs(burn_ttl),
             data_dir,
             custody: std::mem::take(&mut self.custody).resolve()?,
+            pipeline: std::mem::take(&mut self.pipeline).resolve()?,
             oidc: self.oidc()?,
+            rate_limits: rate_limits(self.rate_limit.as_deref())?,
             sentry_dsn: self.sentry_dsn,
+            alerting: self.alerts.resolve()?,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -260,8 +286,10 @@ impl Settings {
         )* } }
         fill!(listen database_url ledger stellar_rpc_url stellar_witness_rpc_url stellar_most_fee
             stellar_network_passphrase asset burn_ttl_seconds sandbox_listen sandbox_ledger_ms
-            data_dir oidc_issuer oidc_audience oidc_jwks_url oidc_roles_claim sentry_dsn log);
+            data_dir oidc_issuer oidc_audience oidc_jwks_url oidc_roles_claim rate_limit sentry_dsn log);
         self.custody.fill_from(file.custody);
+        self.pipeline.fill_from(file.pipeline);
+        self.alerts.fill_from(file.alerts);
     }
 
     fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
@@ -352,6 +380,18 @@ fn number(
     })
 }
 
+fn rate_limits(text: Option<&str>) -> Result<rate_limit::Defaults, ConfigError> {
+    let Some(text) = text else {
+        return Ok(rate_limit::Defaults::default());
+    };
+    text.parse().map_err(|error| {
+        value(
+            "TRANCHE_RATE_LIMIT",
+            format!("is \"{text}\" and {error}, or off"),
+        )
+    })
+}
+
 fn database(url: Option<&str>, data_dir: &Path) -> Result<Database, ConfigError> {
     let setting = "TRANCHE_DATABASE_URL";
     let Some(url) = url else {
@@ -394,6 +434,7 @@ impl Config {
         lines.push(format!("TRANCHE_DATA_DIR={}", self.data_dir.display()));
         let masked = |given: bool| if given { "********" } else { "" };
         self.custody.describe(&mut lines);
+        self.pipeline.describe(&mut lines);
         if let Some(oidc) = &self.oidc {
             lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
             lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));
@@ -401,10 +442,12 @@ impl Config {
             lines.push(format!("TRANCHE_OIDC_JWKS_URL={jwks_url}"));
             lines.push(format!("TRANCHE_OIDC_ROLES_CLAIM={}", oidc.roles_claim));
         }
+        lines.push(format!("TRANCHE_RATE_LIMIT={}", self.rate_limits));
         lines.push(format!(
             "TRANCHE_SENTRY_DSN={}",
             masked(self.sentry_dsn.is_some())
         ));
+        self.alerting.describe(&mut lines);
         lines.push(format!("TRANCHE_LOG={}", self.log));
         lines.join("\n")
     }

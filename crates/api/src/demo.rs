@@ -17,7 +17,7 @@ use tranche_domain::Role;
 use crate::bodies::{
     BankTransferBody, CreateMilestoneBody, DisburseBody, EmptyBody, OpenProjectBody,
 };
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::demo::client::Client;
 use crate::key_commands::operator;
 use crate::serve::{Service, Signals, say};
@@ -40,7 +40,7 @@ struct Cast {
 pub async fn run(config: &Config, exit: bool) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let config = on_a_free_port(config);
-    let service = Service::start(&config).await?;
+    let service = Service::start(&config, config::Role::All).await?;
     let base = format!("http://{}", service.address);
     let ledger = service.sandbox_url();
     show::title(&config, ledger.as_deref());
@@ -66,6 +66,7 @@ pub async fn run(config: &Config, exit: bool) -> anyhow::Result<ExitCode> {
         Role::Approver,
         Role::Treasurer,
         Role::Auditor,
+        Role::Service,
         Role::Admin,
     ];
     let key = issue(&config, "you", &all).await?;

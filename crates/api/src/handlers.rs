@@ -1,8 +1,10 @@
 //! Handlers: read the call, hand it to its use case, show what came of it. One file a resource.
 
 pub mod activity;
+pub mod audit_events;
 pub mod disbursements;
 pub mod milestones;
+pub mod monitoring;
 pub mod operations;
 pub mod projects;
 pub mod resolutions;

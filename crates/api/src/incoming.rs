@@ -1,6 +1,6 @@
 //! A call that changes something, as it comes in: caller, body, idempotency key and precondition.
 
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,6 @@ use tranche_application::idempotency::IdempotencyKey;
 use crate::auth::{Authenticated, Permission};
 use crate::form::Form;
 use crate::problem::Problem;
-use crate::state::App;
 
 /// The largest body of a command, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -38,21 +37,13 @@ impl Incoming {
     }
 }
 
-impl FromRequest<App> for Incoming {
+impl<S: Send + Sync> FromRequest<S> for Incoming {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let caller = Authenticated::from_request_parts(&mut parts, app).await?;
-        let body = to_bytes(body, BODY_LIMIT).await.map_err(|error| {
-            tracing::info!(%error, "the body was not read");
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "request.too_large",
-                format!("the body must have at most {BODY_LIMIT} bytes"),
-            )
-        })?;
-        check_content_type(&parts.headers, &body)?;
+        let caller = Authenticated::from_request_parts(&mut parts, state).await?;
+        let body = read_json(&parts.headers, body, BODY_LIMIT).await?;
         let idempotency = idempotency_key(&parts.headers)?.map(|key| IdempotencyKey {
             subject: caller.key_owner(),
             key,
@@ -73,6 +64,23 @@ impl FromRequest<App> for Incoming {
             expected_version,
         })
     }
+}
+
+/// A body of JSON of at most `limit` bytes.
+///
+/// # Errors
+/// 413 for a longer one, 415 for one that says that it is something else.
+pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let body = to_bytes(body, limit).await.map_err(|error| {
+        tracing::info!(%error, "the body was not read");
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request.too_large",
+            format!("the body must have at most {limit} bytes"),
+        )
+    })?;
+    check_content_type(headers, &body)?;
+    Ok(body)
 }
 
 fn check_content_type(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {

@@ -1,13 +1,17 @@
 //! The `tranche` binary: wiring and the command line. Everything else is in the crates inward.
 
+mod alerting;
 mod answer;
 mod auth;
+mod background;
+mod batch;
 mod bodies;
 mod channel_commands;
 mod cli;
 mod config;
 mod custody;
 mod custody_commands;
+mod dead_letters_commands;
 mod demo;
 mod disbursement_commands;
 #[cfg(feature = "failpoints")]
@@ -17,13 +21,18 @@ mod handlers;
 mod incoming;
 mod key_commands;
 mod master_key;
+mod metrics;
 mod monitor;
 mod page;
+mod pipeline;
 mod problem;
+mod queue_commands;
+mod rate_limit;
 mod reconcile_command;
 mod request_id;
 mod routes;
 mod sandbox;
+mod sentry_client;
 mod serve;
 mod state;
 mod supervise;
@@ -36,16 +45,17 @@ use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tranche_application::services::with_causes;
 
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::config::{Config, Role};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tranche: {error:#}");
+            eprintln!("tranche: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -53,8 +63,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut settings = cli.settings;
-    if matches!(cli.command, Command::Sandbox { .. }) {
-        settings.listen_by_default("127.0.0.1:8000");
+    match &cli.command {
+        Command::Sandbox { .. } => settings.listen_by_default("127.0.0.1:8000"),
+        // Several workers on a machine do not meet.
+        Command::Serve { role } if role == "worker" => settings.listen_by_default("127.0.0.1:0"),
+        _ => {}
     }
     let config = settings.resolve()?;
     if rustls::crypto::aws_lc_rs::default_provider()
@@ -65,7 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     #[cfg(feature = "failpoints")]
     let _armed = failpoints::arm()?;
-    let _sentry = init_sentry(&config)?;
+    let _sentry = sentry_client::init(config.sentry_dsn.as_deref())?;
     init_log(&config, &cli.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -77,7 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve => serve::serve(config).await?,
+        Command::Serve { role } => serve::serve(config, Role::named(&role)?).await?,
         Command::Demo { exit } => return demo::run(config, exit).await,
         Command::Sandbox {
             data,
@@ -96,6 +109,10 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             wiring::open_store(config).await?;
             serve::say(&format!("{} is up to date", config.database));
         }
+        Command::Queue(command) => return queue_commands::run(command, config).await,
+        Command::DeadLetters(command) => {
+            return dead_letters_commands::run(command, config).await;
+        }
         Command::Custody(command) => return custody_commands::run(command, config).await,
         Command::Key(command) => return key_commands::run(command, config).await,
         Command::Reconcile { check, accept_gap } => {
@@ -111,21 +128,9 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn init_sentry(config: &Config) -> anyhow::Result<Option<sentry::ClientInitGuard>> {
-    let Some(dsn) = &config.sentry_dsn else {
-        return Ok(None);
-    };
-    let mut options = sentry::ClientOptions::new().maybe_release(sentry::release_name!());
-    options.dsn = Some(
-        dsn.parse()
-            .map_err(|_| anyhow::anyhow!("TRANCHE_SENTRY_DSN: is not a DSN"))?,
-    );
-    Ok(Some(sentry::init(options)))
-}
-
 /// Logs go to stderr: JSON for the service, quiet for commands that people read.
 fn init_log(config: &Config, command: &Command) -> anyhow::Result<()> {
-    let served = matches!(command, Command::Serve | Command::Sandbox { .. });
+    let served = matches!(command, Command::Serve { .. } | Command::Sandbox { .. });
     let wanted = if served || config.log != "info" {
         config.log.as_str()
     } else {

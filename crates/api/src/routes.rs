@@ -18,10 +18,13 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::auth;
-use crate::handlers::{activity, disbursements, milestones, operations, projects, resolutions};
+use crate::handlers::{
+    activity, audit_events, disbursements, milestones, monitoring, operations, projects,
+    resolutions,
+};
 use crate::problem::Problem;
 use crate::request_id;
-use crate::state::App;
+use crate::state::{Operations, Served};
 
 /// The longest that any answer may take: a disbursement waits up to 45 seconds for its wallet's turn
 /// and up to 60 for the ledger.
@@ -48,7 +51,7 @@ impl Modify for Bearer {
     }
 }
 
-fn described() -> OpenApiRouter<App> {
+fn described() -> OpenApiRouter<Served> {
     OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(projects::open, projects::list))
         .routes(routes!(projects::show))
@@ -71,6 +74,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(disbursements::show))
         .routes(routes!(resolutions::propose))
         .routes(routes!(resolutions::confirm))
+        .routes(routes!(audit_events::ingest))
+        .routes(routes!(monitoring::audit_metrics))
+        .routes(routes!(monitoring::prometheus))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
 }
@@ -89,15 +95,27 @@ fn reference(document: Document) -> SwaggerUi {
 }
 
 /// The service, ready to be served.
-pub fn router(app: App) -> Router {
+pub fn router(served: Served) -> Router {
     let (router, document) = described().split_for_parts();
-    let no_sniff = (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    router
+    let router = router
         .merge(reference(document))
-        .route("/", get(|| async { Redirect::temporary("/docs") }))
+        .route("/", get(|| async { Redirect::temporary("/docs") }));
+    let router = lost(router).layer(from_fn_with_state(served.clone(), auth::middleware));
+    dressed(router, served.operations.clone()).with_state(served)
+}
+
+/// What a process that only works serves: how it is.
+pub fn operations_router(operations: Operations) -> Router {
+    let router = Router::new()
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(monitoring::prometheus));
+    dressed(lost(router), operations.clone()).with_state(operations)
+}
+
+/// Problems for addresses and methods that there are not.
+fn lost<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
         .fallback(|| async { Problem::not_found("page") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
@@ -106,7 +124,18 @@ pub fn router(app: App) -> Router {
                 "this address does not take this method",
             )
         })
-        .layer(from_fn_with_state(app.clone(), auth::middleware))
+}
+
+/// What every answer has: a request id, an end in time, and a problem instead of a panic.
+fn dressed<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    operations: Operations,
+) -> Router<S> {
+    let no_sniff = (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    router
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("a handler panicked");
             Problem::internal().into_response()
@@ -115,8 +144,7 @@ pub fn router(app: App) -> Router {
         .layer(SetResponseHeaderLayer::if_not_present(
             no_sniff.0, no_sniff.1,
         ))
-        .layer(from_fn_with_state(app.clone(), request_id::middleware))
-        .with_state(app)
+        .layer(from_fn_with_state(operations, request_id::middleware))
 }
 
 async fn deadline(request: Request, next: Next) -> Response {

@@ -2,51 +2,83 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tranche_adapters_postgres::{MONTHS_AHEAD, PostgresStore};
-use tranche_application::audit::relay::Relay;
-use tranche_application::disbursement::Reconciler;
+use tranche_application::audit::failsafe::{Failsafe, RING};
+use tranche_application::audit::intake::Intake;
+use tranche_application::audit::reads::Reads;
+use tranche_application::ports::entropy::Entropy;
 
-use crate::config::Config;
+use crate::background::Background;
+use crate::config::{Config, Role};
+use crate::metrics::Metrics;
+use crate::pipeline::Opened;
+use crate::rate_limit::RateLimits;
 use crate::sandbox::OwnSandbox;
-use crate::state::App;
-use crate::supervise::supervise;
+use crate::state::{App, Operations, Served};
+use crate::system::SystemEntropy;
 use crate::wiring::Stores;
-use crate::{routes, sandbox, wiring};
+use crate::{pipeline, routes, sandbox, wiring};
 
 /// A running service.
 pub struct Service {
     /// Where it answers.
     pub address: SocketAddr,
+    /// Ends requests.
+    quiet: CancellationToken,
+    /// Ends background work.
     stop: CancellationToken,
     /// Cancelled when HTTP no longer answers.
     deaf: CancellationToken,
+    requests: TaskTracker,
     tasks: TaskTracker,
+    opened: Opened,
     sandbox: Option<OwnSandbox>,
 }
 
 impl Service {
     /// Starts store, ledger, background work and HTTP. When it returns, the service answers.
-    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, role: Role) -> anyhow::Result<Self> {
+        config.pipeline.check(role)?;
         let stores = wiring::open_store(config).await?;
-        let sandbox = sandbox::start(config).await?;
-        let at = sandbox.as_ref().map(OwnSandbox::at);
-        let app = wiring::app(config, &stores, at.as_ref()).await?;
+        let (mut sandbox, mut app) = (None, None);
+        if role.answers() {
+            sandbox = sandbox::start(config).await?;
+            let at = sandbox.as_ref().map(OwnSandbox::at);
+            app = Some(wiring::app(config, &stores, at.as_ref()).await?);
+        }
+        let opened = Opened::open(config, &stores, app.as_ref()).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("TRANCHE_LISTEN: {} cannot be used", config.listen))?;
         let address = listener.local_addr()?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        background(&tasks, &stop, &app, &stores);
-        let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-        let (stopped, deaf) = (stop.clone().cancelled_owned(), CancellationToken::new());
+        let (quiet, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (requests, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let router = {
+            let background = Background {
+                tasks: &tasks,
+                stop: &stop,
+                monitor: opened.pipeline.services.monitor.clone(),
+            };
+            let of = Process {
+                config,
+                role,
+                stores: &stores,
+                opened: &opened,
+            };
+            of.begin(&background, app)?
+        };
+        tasks.close();
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let (stopped, deaf) = (quiet.clone().cancelled_owned(), CancellationToken::new());
         let no_longer_answers = deaf.clone().drop_guard();
-        tasks.spawn(async move {
+        requests.spawn(async move {
             let _guard = no_longer_answers;
             if let Err(error) = axum::serve(listener, router)
                 .with_graceful_shutdown(stopped)
@@ -55,12 +87,15 @@ impl Service {
                 tracing::error!(%error, "the service stopped answering");
             }
         });
-        tasks.close();
+        requests.close();
         Ok(Self {
             address,
+            quiet,
             stop,
             deaf,
+            requests,
             tasks,
+            opened,
             sandbox,
         })
     }
@@ -78,14 +113,22 @@ impl Service {
         }
     }
 
-    /// Ends requests and background work, then the ledger.
+    /// Ends requests, then background work, then the ledger.
     pub async fn stop(self) -> anyhow::Result<()> {
+        self.quiet.cancel();
+        let requests = tokio::time::timeout(DRAIN, self.requests.wait()).await;
         self.stop.cancel();
-        if tokio::time::timeout(DRAIN, self.tasks.wait())
+        let tasks = tokio::time::timeout(DRAIN, self.tasks.wait()).await;
+        if requests.is_err() || tasks.is_err() {
+            tracing::warn!("some work did not end in time; it is taken up at the next start");
+        }
+        if tokio::time::timeout(CLOSING, self.opened.close())
             .await
             .is_err()
         {
-            tracing::warn!("some work did not end in time; it is taken up at the next start");
+            tracing::warn!(
+                "the disk does not answer; what lies on it is taken up at the next start"
+            );
         }
         if let Some(sandbox) = self.sandbox {
             sandbox.ledger.stop().await?;
@@ -94,59 +137,50 @@ impl Service {
     }
 }
 
-/// The longest that stopping waits for requests; a disbursement goes on at the next start.
+/// What a process is made of.
+struct Process<'a> {
+    config: &'a Config,
+    role: Role,
+    stores: &'a Stores,
+    opened: &'a Opened,
+}
+
+impl Process<'_> {
+    /// Starts what goes on beside the requests, and gives what is served.
+    fn begin(&self, background: &Background<'_>, app: Option<App>) -> anyhow::Result<Router> {
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let operations = Operations {
+            queries: self.stores.queries.clone(),
+            burner: app.as_ref().map(|app| app.burner.clone()),
+            monitoring: pipeline::monitoring(self.config, self.role, self.stores, self.opened),
+            metrics: Arc::new(Metrics::try_new()?),
+            entropy,
+        };
+        background.record(self.opened, self.stores, self.config, self.role);
+        background.look_out(&operations, self.config)?;
+        let Some(app) = app else {
+            return Ok(routes::operations_router(operations));
+        };
+        background.disburse(&app.disbursements);
+        let failsafe = Failsafe::new(self.opened.pipeline.clone(), RING);
+        background.keep(&failsafe);
+        Ok(routes::router(Served {
+            intake: Intake::new(self.opened.pipeline.clone()),
+            reads: Reads::new(app.services.clone(), failsafe),
+            limits: Arc::new(RateLimits::new(self.config.rate_limits.clone())),
+            known_keys: Arc::default(),
+            operations,
+            app,
+        }))
+    }
+}
+
+/// The longest that stopping waits for requests, and then for other work; a disbursement goes on at
+/// the next start.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// Everything that goes on beside the requests.
-fn background(tasks: &TaskTracker, stop: &CancellationToken, app: &App, stores: &Stores) {
-    let monitor = || app.services.monitor.clone();
-    let (relay, until) = (Relay::new(app.services.clone()), stop.clone());
-    supervise(tasks, stop.clone(), monitor(), "audit.relay", move || {
-        relay.clone().run(until.clone())
-    });
-    let (reconciler, until) = (Reconciler::new(app.disbursements.clone()), stop.clone());
-    supervise(
-        tasks,
-        stop.clone(),
-        monitor(),
-        "disbursement.reconcile",
-        move || reconciler.clone().run(until.clone()),
-    );
-    let (watch, until) = (app.disbursements.watch().clone(), stop.clone());
-    supervise(
-        tasks,
-        stop.clone(),
-        monitor(),
-        "disbursement.watch",
-        move || watch.clone().run(until.clone()),
-    );
-    if let Some(postgres) = stores.postgres() {
-        let until = stop.clone();
-        supervise(
-            tasks,
-            stop.clone(),
-            monitor(),
-            "audit.partitions",
-            move || make_partitions(postgres.clone(), until.clone()),
-        );
-    }
-}
-
-/// Makes the coming months' partitions, daily.
-async fn make_partitions(store: PostgresStore, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(DAY) => {}
-        }
-        match store.ensure_partitions(MONTHS_AHEAD).await {
-            Ok(made) => tracing::info!(made, "partitions made ahead"),
-            Err(error) => tracing::error!(%error, "partitions were not made; tried again tomorrow"),
-        }
-    }
-}
-
-const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+/// The longest that closing queue and spool may take.
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// SIGTERM and Ctrl-C. Made before anybody is told that the service answers.
 pub struct Signals {
@@ -173,9 +207,9 @@ impl Signals {
 }
 
 /// `tranche serve`: until SIGTERM or Ctrl-C.
-pub async fn serve(config: &Config) -> anyhow::Result<()> {
+pub async fn serve(config: &Config, role: Role) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let service = Service::start(config).await?;
+    let service = Service::start(config, role).await?;
     say(&format!("listening on http://{}", service.address));
     service.run_until(&mut signals).await?;
     tracing::info!("stopping");

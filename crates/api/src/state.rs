@@ -1,8 +1,12 @@
-//! What every handler stands on.
+//! What handlers stand on.
 
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use tranche_application::Services;
+use tranche_application::audit::intake::Intake;
+use tranche_application::audit::monitoring::Monitoring;
+use tranche_application::audit::reads::Reads;
 use tranche_application::disbursement::Disbursements;
 use tranche_application::keys::KeyRing;
 use tranche_application::milestones::Milestones;
@@ -12,9 +16,12 @@ use tranche_application::ports::queries::Queries;
 use tranche_application::projects::Projects;
 use tranche_application::reading::Reading;
 
+use crate::auth::known_keys::KnownKeys;
 use crate::auth::oidc::Oidc;
+use crate::metrics::Metrics;
+use crate::rate_limit::RateLimits;
 
-/// The application as the HTTP surface sees it; cheap to clone.
+/// The application as commands and HTTP see it; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Shared services.
@@ -35,6 +42,48 @@ pub struct App {
     pub ring: KeyRing,
     /// Checks the tokens of an OIDC issuer, where one is set.
     pub oidc: Option<Arc<Oidc>>,
+}
+
+/// What tells how a process is: all that one which only works serves.
+#[derive(Clone)]
+pub struct Operations {
+    /// Whether the store is ready.
+    pub queries: Arc<dyn Queries>,
+    /// The ledger, where this process uses it.
+    pub burner: Option<Arc<dyn LedgerBurner>>,
+    /// How the audit pipeline is.
+    pub monitoring: Monitoring,
+    /// Figures of this process, for Prometheus.
+    pub metrics: Arc<Metrics>,
     /// Request ids.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// Everything that is served over HTTP.
+#[derive(Clone)]
+pub struct Served {
+    /// The application.
+    pub app: App,
+    /// How the process is.
+    pub operations: Operations,
+    /// The way in for other services' events.
+    pub intake: Intake,
+    /// Records who reads the log.
+    pub reads: Reads,
+    /// How much a credential may do.
+    pub limits: Arc<RateLimits>,
+    /// API keys that were in force of late.
+    pub known_keys: Arc<KnownKeys>,
+}
+
+impl FromRef<Served> for App {
+    fn from_ref(served: &Served) -> Self {
+        served.app.clone()
+    }
+}
+
+impl FromRef<Served> for Operations {
+    fn from_ref(served: &Served) -> Self {
+        served.operations.clone()
+    }
 }

@@ -43,7 +43,7 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
-    use tranche_application::ports::monitor::{Incident, Monitor};
+    use tranche_application::ports::monitor::{Fallback, Incident, Monitor};
 
     use super::supervise;
 
@@ -54,6 +54,8 @@ mod tests {
         fn report(&self, incident: Incident) {
             self.0.lock().unwrap().push(incident);
         }
+
+        fn fallback(&self, _: Fallback) {}
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,11 +16,15 @@ use tranche_application::channels::ChannelPool;
 use tranche_application::disbursement::{Disbursements, Reads};
 use tranche_application::keys::Keys;
 use tranche_application::milestones::Milestones;
+use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::{ChannelFunder, Channels};
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets, SecretSeed};
+use tranche_application::ports::dead_letters::DeadLetters;
 use tranche_application::ports::entropy::Entropy;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
+use tranche_application::ports::reports::Reports;
 use tranche_application::ports::store::Store;
 use tranche_application::ports::wallets::WalletOpener;
 use tranche_application::projects::Projects;
@@ -50,6 +54,14 @@ pub struct Stores {
     pub channels: Arc<dyn Channels>,
     /// The books, for the watch.
     pub books: Arc<dyn Books>,
+    /// The audit log, as the pipeline writes it.
+    pub audit: Arc<dyn AuditStore>,
+    /// What the log refused.
+    pub letters: Arc<dyn DeadLetters>,
+    /// Places in the tree.
+    pub numbering: Arc<dyn Numbering>,
+    /// What processes tell of themselves.
+    pub reports: Arc<dyn Reports>,
     postgres: Option<PostgresStore>,
 }
 
@@ -99,7 +111,8 @@ fn named(config: &Config, file: &Path) -> String {
 impl Stores {
     fn of<S>(store: S, postgres: Option<PostgresStore>) -> Self
     where
-        S: Store + Queries + Channels + Books + SealedWallets + SealedSecrets + 'static,
+        S: Store + Queries + Channels + Books + SealedWallets + SealedSecrets,
+        S: AuditStore + DeadLetters + Numbering + Reports + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -108,6 +121,10 @@ impl Stores {
             queries: store.clone(),
             channels: store.clone(),
             books: store.clone(),
+            audit: store.clone(),
+            letters: store.clone(),
+            numbering: store.clone(),
+            reports: store.clone(),
             wallets: store.clone(),
             secrets: store,
         }
@@ -125,7 +142,7 @@ pub fn services(stores: &Stores) -> Services {
         store: stores.store.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        monitor: Arc::new(LogMonitor),
+        monitor: Arc::new(LogMonitor::new(Arc::new(SystemClock))),
         outbox: Arc::new(Notify::new()),
     }
 }
@@ -199,7 +216,6 @@ pub async fn app(
         burner,
         ring,
         oidc: oidc.transpose()?.map(Arc::new),
-        entropy,
         services,
     })
 }

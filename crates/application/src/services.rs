@@ -91,6 +91,14 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Why a store that takes other events refused this one: it is not the store that is unavailable.
+pub(crate) fn why_refused(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable(cause) => with_causes(cause.as_ref()),
+        error => with_causes(error),
+    }
+}
+
 /// What a claim in a unit of work means for the use case.
 pub(crate) enum Claimed {
     /// Go on.

@@ -73,9 +73,24 @@ actions! {
     KeyIssued = "key.issued", Warning;
     /// An API key was revoked.
     KeyRevoked = "key.revoked", Warning;
+    /// Somebody read the log.
+    AuditRead = "audit.read", Info;
+    /// Audit events found no place in memory, on disk or in the log, and are lost; how many is told.
+    AuditEventsLost = "audit.events_lost", Critical;
+    /// An event that was given up as a dead letter was put into the log after all.
+    DeadLetterRedriven = "audit.dead_letter_redriven", Warning;
 }
 
 impl Action {
+    /// The action of this name, if Tranche has one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|action| action.as_str() == name)
+    }
+
     /// Whether the act must not happen unless its event is in the log.
     #[must_use]
     pub const fn is_critical(self) -> bool {
@@ -101,6 +116,17 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The severity of this name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|severity| severity.as_str() == name)
+    }
+
     /// The severity's name in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -165,6 +191,8 @@ pub enum Resource {
     Ledger,
     /// An API key.
     Key,
+    /// The audit log itself.
+    AuditLog,
 }
 
 impl Resource {
@@ -178,6 +206,7 @@ impl Resource {
             Self::Channel => "channel",
             Self::Ledger => "ledger",
             Self::Key => "key",
+            Self::AuditLog => "audit_log",
         }
     }
 }

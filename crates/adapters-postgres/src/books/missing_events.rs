@@ -36,7 +36,10 @@ const MISSING: &str = "WITH lives AS (
         ) AS project_id,
         missing.id || ':' || version AS subject,
         coalesce('event ' || event_id, 'version ' || version) AS books,
-        CASE WHEN event_id IS NULL THEN 'no evidence' ELSE 'neither in log nor outbox' END AS found
+        CASE WHEN event_id IS NULL THEN 'no evidence'
+            WHEN EXISTS (SELECT FROM audit_dead_letters d WHERE d.event_id = missing.event_id)
+                THEN 'a dead letter'
+            ELSE 'neither in log nor outbox' END AS found
     FROM missing ORDER BY missing.id, version";
 
 pub(super) async fn of(pool: &PgPool, limit: u32) -> Result<Vec<Difference>, StoreError> {

@@ -5,13 +5,19 @@ mod append_only;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod ingest;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod migration;
 #[cfg(test)]
+mod numbering_alone;
+#[cfg(test)]
 mod partitions;
 #[cfg(test)]
 mod settling;
+#[cfg(test)]
+mod silence;
 #[cfg(test)]
 mod subject;
 

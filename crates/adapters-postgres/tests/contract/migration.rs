@@ -3,6 +3,7 @@
 use sqlx::postgres::PgPoolOptions;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_application::ports::books::Books;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
 use tranche_domain::{BurnId, DisbursementId, DisbursementState};
 use tranche_tests::support::postgres::Database;
@@ -28,6 +29,13 @@ const ROWS: &str = r"
         CASE state WHEN 'failed' THEN 'expired' END, CASE state WHEN 'failed' THEN '' END, 1, 2
     FROM (VALUES (1, 400, 'settled'), (2, 100, 'submitted'), (3, 50, 'prepared'), (4, 70, 'failed'))
         former (n, amount, state);
+    INSERT INTO audit_events (id, occurred_at, recorded_at, severity, action, actor_id,
+        resource_type, salt)
+    SELECT ('019aaaaa-0000-7000-8000-00000000000' || n)::uuid, '2026-11-20T10:15:30Z', now(),
+        severity, 'milestone.approved', 'ada', 'milestone', decode(repeat('07', 16), 'hex')
+    FROM (VALUES (1, 'critical'), (2, 'info')) former (n, severity);
+    INSERT INTO audit_pending (event_id, severity, leaf_hash)
+    SELECT id, severity, decode(repeat('09', 32), 'hex') FROM audit_events;
 ";
 
 #[tokio::test]
@@ -65,6 +73,21 @@ async fn rows_of_the_former_schema_are_taken_over() {
     assert!(
         matches!(&settled.state, DisbursementState::Settled { burn: named, .. } if *named == burn)
     );
+    // Leaves that waited before there were roll-ups get their numbers and are counted.
+    let numbered = store.number(10).await.expect("it numbers");
+    assert_eq!(numbered, Some(2));
+    let counted = "SELECT string_agg(bucket || ' ' || extract(epoch FROM starts_at)::bigint || ' '
+        || severity || ' ' || action || ' ' || resource_type || ' ' || events, ', '
+        ORDER BY bucket, severity) FROM audit_rollups";
+    let counted: String = sqlx::query_scalar(counted)
+        .fetch_one(&past)
+        .await
+        .expect("the roll-ups");
+    let expected = "day 1795132800 critical milestone.approved milestone 1, \
+        day 1795132800 info milestone.approved milestone 1, \
+        hour 1795168800 critical milestone.approved milestone 1, \
+        hour 1795168800 info milestone.approved milestone 1";
+    assert_eq!(counted, expected);
     // The first of the two in flight has the account; the other one goes its own way.
     let third = "UPDATE disbursements SET shares_sequence_account = false WHERE sequence = 3";
     let refused = sqlx::raw_sql(third).execute(&past).await;

@@ -5,15 +5,20 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
+use tranche_application::ports::dead_letters::DeadLetters;
+use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
+use tranche_application::ports::reports::Reports;
 use tranche_application::ports::store::Store;
-use tranche_tests::contract::{Refused, StoreUnderTest};
+use tranche_tests::contract::{Refused, RollUp, StoreUnderTest};
 use tranche_tests::support::postgres::Database;
 use uuid::Uuid;
 
@@ -49,6 +54,7 @@ fn schema() -> String {
     hasher.write(include_bytes!("../../migrations/0002_audit.sql"));
     hasher.write(include_bytes!("../../migrations/0003_secrets.sql"));
     hasher.write(include_bytes!("../../migrations/0004_exactly_once.sql"));
+    hasher.write(include_bytes!("../../migrations/0005_audit_pipeline.sql"));
     format!("{:016x}", hasher.finish())
 }
 
@@ -143,6 +149,22 @@ impl StoreUnderTest for Subject {
         Arc::new(self.store.clone())
     }
 
+    fn audit_store(&self) -> Arc<dyn AuditStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::new(self.store.clone())
+    }
+
+    fn numbering(&self) -> Arc<dyn Numbering> {
+        Arc::new(self.store.clone())
+    }
+
+    fn reports(&self) -> Arc<dyn Reports> {
+        Arc::new(self.store.clone())
+    }
+
     async fn second_store(&self) -> Arc<dyn Store> {
         Arc::new(connect(&self.database).await)
     }
@@ -165,6 +187,37 @@ impl StoreUnderTest for Subject {
             .fetch_optional(&self.past)
             .await
             .expect("a leaf or none")
+    }
+
+    async fn numbered_leaf(&self, event: Uuid) -> Option<(i64, Vec<u8>)> {
+        sqlx::query_as("SELECT leaf_index, leaf_hash FROM audit_leaves WHERE event_id = $1")
+            .bind(event)
+            .fetch_optional(&self.past)
+            .await
+            .expect("a leaf or none")
+    }
+
+    async fn roll_ups(&self) -> Vec<RollUp> {
+        type Row = (String, DateTime<Utc>, String, String, String, i64);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT bucket, starts_at, severity, action, resource_type, events FROM audit_rollups
+             ORDER BY 1, 2, 3, 4, 5",
+        )
+        .fetch_all(&self.past)
+        .await
+        .expect("the roll-ups");
+        rows.into_iter()
+            .map(
+                |(bucket, starts_at, severity, action, resource_type, events)| RollUp {
+                    bucket,
+                    starts_at,
+                    severity,
+                    action,
+                    resource_type,
+                    events,
+                },
+            )
+            .collect()
     }
 
     async fn evidence(&self, milestone: Uuid) -> Vec<(i64, Uuid)> {
@@ -199,6 +252,7 @@ impl StoreUnderTest for Subject {
         let (key, unique, column) = match table {
             "milestone_evidence" => ("milestone_id", "milestone_id, version", "event_id"),
             "milestones" => ("id", "id", "title"),
+            "audit_leaves" => ("event_id", "event_id", "leaf_hash"),
             _ => ("id", "severity, id", "salt"),
         };
         vec![

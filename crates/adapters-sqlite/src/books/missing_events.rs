@@ -37,7 +37,10 @@ const MISSING: &str = "WITH RECURSIVE lives AS (
         ) AS project_id,
         id || ':' || version AS subject,
         coalesce('event ' || event_id, 'version ' || version) AS books,
-        CASE WHEN event_id IS NULL THEN 'no evidence' ELSE 'neither in log nor outbox' END AS found
+        CASE WHEN event_id IS NULL THEN 'no evidence'
+            WHEN EXISTS (SELECT 1 FROM audit_dead_letters d WHERE d.event_id = missing.event_id)
+                THEN 'a dead letter'
+            ELSE 'neither in log nor outbox' END AS found
     FROM missing ORDER BY id, version";
 
 pub(super) async fn of(pool: &SqlitePool, limit: u32) -> Result<Vec<Difference>, StoreError> {

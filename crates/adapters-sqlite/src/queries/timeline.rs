@@ -9,11 +9,12 @@ use super::{all, before};
 use crate::rows::event::EventRow;
 
 /// The newest of both tables, each cut by its own index first. One statement, so that an event on
-/// its way from one to the other is seen once.
+/// its way from one to the other is seen once. The leaf is looked up for the rows of the page alone.
 macro_rules! select_timeline {
     ($owner:literal) => {
         concat!(
-            "SELECT * FROM ( \
+            "SELECT page.*, (SELECT leaf_index FROM audit_leaves WHERE event_id = page.id) \
+                 AS leaf_index FROM (SELECT * FROM ( \
                  SELECT id, milestone_id, project_id, occurred_at, recorded_at, severity, action, \
                      actor_id, actor_role, resource_type, resource_id, previous_status, \
                      new_status, changes, metadata, details, ip_address, user_agent, request_id, \
@@ -29,7 +30,7 @@ macro_rules! select_timeline {
                  FROM audit_outbox WHERE ",
             $owner,
             " = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
-             ORDER BY id DESC LIMIT ?3"
+             ORDER BY id DESC LIMIT ?3) page ORDER BY id DESC"
         )
     };
 }

@@ -19,6 +19,8 @@ pub(crate) struct EventRow {
     pub occurred_at: i64,
     /// `None` in the outbox.
     pub recorded_at: Option<i64>,
+    /// `None` until it has its number.
+    pub leaf_index: Option<i64>,
     pub severity: String,
     pub action: String,
     pub actor_id: String,
@@ -44,6 +46,7 @@ impl From<&EventRecord> for EventRow {
             project_id: event.project_id.map(|id| id.to_string()),
             occurred_at: micros(event.occurred_at),
             recorded_at: None,
+            leaf_index: None,
             severity: event.severity.clone(),
             action: event.action.clone(),
             actor_id: event.actor.id.clone(),
@@ -108,7 +111,7 @@ impl TryFrom<EventRow> for LoggedEvent {
         Ok(Self {
             event,
             recorded_at,
-            leaf_index: None,
+            leaf_index: row.leaf_index,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::answer;
 use crate::auth::{Authenticated, Permission};
 use crate::page::{Breadcrumb, Listing, PageQuery, Params, one_more};
 use crate::problem::Problem;
-use crate::state::App;
+use crate::state::Served;
 use crate::views::EventView;
 
 /// What happened to a milestone, newest first
@@ -19,7 +19,7 @@ use crate::views::EventView;
     params(("id" = uuid::Uuid, Path), PageQuery),
     responses((status = 200, body = Listing<EventView>), (status = 404, body = Problem)))]
 pub async fn of_milestone(
-    State(app): State<App>,
+    State(served): State<Served>,
     caller: Authenticated,
     Id(id): Id,
     Params(query): Params<PageQuery>,
@@ -30,7 +30,7 @@ pub async fn of_milestone(
         Breadcrumb::new("Activity", format!("/v1/milestones/{id}/activity")),
     ];
     timeline(
-        &app,
+        &served,
         &caller,
         Timeline::Milestone(MilestoneId(id)),
         &query,
@@ -45,7 +45,7 @@ pub async fn of_milestone(
     params(("id" = uuid::Uuid, Path), PageQuery),
     responses((status = 200, body = Listing<EventView>), (status = 404, body = Problem)))]
 pub async fn of_project(
-    State(app): State<App>,
+    State(served): State<Served>,
     caller: Authenticated,
     Id(id): Id,
     Params(query): Params<PageQuery>,
@@ -57,7 +57,7 @@ pub async fn of_project(
         Breadcrumb::new("Activity", format!("/v1/projects/{id}/activity")),
     ];
     timeline(
-        &app,
+        &served,
         &caller,
         Timeline::Project(ProjectId(id)),
         &query,
@@ -68,7 +68,7 @@ pub async fn of_project(
 }
 
 async fn timeline(
-    app: &App,
+    served: &Served,
     caller: &Authenticated,
     of: Timeline,
     query: &PageQuery,
@@ -77,12 +77,14 @@ async fn timeline(
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Read)?;
     let page = query.page()?;
-    let events = app.reading.timeline(of, one_more(page), &caller).await?;
+    let reading = &served.app.reading;
+    let events = reading.timeline(of, one_more(page), &caller).await?;
     let what = match of {
         Timeline::Project(_) => "project",
         Timeline::Milestone(_) => "milestone",
     };
     let events = events.ok_or_else(|| Problem::not_found(what))?;
+    served.reads.timeline(of, &caller);
     let listing = Listing::new(
         events,
         page,

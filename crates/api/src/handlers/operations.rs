@@ -1,13 +1,20 @@
 //! Whether the service lives and is ready.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::state::App;
+use crate::state::Operations;
+
+/// The longest that a part may take to say that it is ready.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether each part is ready.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,15 +37,17 @@ pub async fn healthz() -> &'static str {
 /// Store, migrations and ledger answer
 #[utoipa::path(get, path = "/readyz", tag = "Operations", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub async fn readyz(State(app): State<App>) -> Response {
-    let (store, ledger) = tokio::join!(app.queries.ready(), app.burner.ready());
-    let ready = store.is_ok() && ledger.is_ok();
-    if let Err(error) = &store {
-        tracing::warn!(%error, "the store is not ready");
-    }
-    if let Err(error) = &ledger {
-        tracing::warn!(%error, "the ledger is not ready");
-    }
+pub async fn readyz(State(operations): State<Operations>) -> Response {
+    let (store, ledger) = tokio::join!(
+        in_time("store", operations.queries.ready()),
+        in_time("ledger", async {
+            match &operations.burner {
+                Some(burner) => burner.ready().await,
+                None => Ok(()),
+            }
+        })
+    );
+    let ready = store && ledger;
     let tell = |ok, what: &str| {
         if ok {
             "ok".to_owned()
@@ -48,8 +57,8 @@ pub async fn readyz(State(app): State<App>) -> Response {
     };
     let readiness = Readiness {
         status: if ready { "ready" } else { "unavailable" },
-        store: tell(store.is_ok(), "store"),
-        ledger: tell(ledger.is_ok(), "ledger"),
+        store: tell(store, "store"),
+        ledger: tell(ledger, "ledger"),
     };
     let status = if ready {
         StatusCode::OK
@@ -57,4 +66,22 @@ pub async fn readyz(State(app): State<App>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(readiness)).into_response()
+}
+
+/// Whether a part says in time that it is ready.
+async fn in_time<E: Display>(
+    part: &'static str,
+    ready: impl Future<Output = Result<(), E>> + Send,
+) -> bool {
+    match timeout(PATIENCE, ready).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(part, %error, "not ready");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(part, "not ready: no answer in time");
+            false
+        }
+    }
 }

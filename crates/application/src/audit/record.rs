@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use tranche_domain::{AuditEvent, Fact};
 use uuid::Uuid;
 
+use super::canonical::Object;
+
 /// Who acted, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedActor {
@@ -138,43 +140,30 @@ pub enum CanonicalError {
     Json(#[from] serde_json::Error),
 }
 
-/// The largest integer that canonical JSON holds exactly, as does every one below it.
-const LARGEST_EXACT: u64 = (1 << 53) - 1;
-
-/// The first integer in the value that canonical JSON would round.
-fn rounded(value: &Value) -> Option<&Number> {
-    match value {
-        Value::Number(number) => {
-            let integer = number.as_i64().map(i64::unsigned_abs);
-            let integer = integer.or_else(|| number.as_u64());
-            integer
-                .is_some_and(|integer| integer > LARGEST_EXACT)
-                .then_some(number)
-        }
-        Value::Array(items) => items.iter().find_map(rounded),
-        Value::Object(fields) => fields.values().find_map(rounded),
-        Value::Null | Value::Bool(_) | Value::String(_) => None,
-    }
-}
-
 impl EventRecord {
-    /// The leaf: a small canonical JSON document, kept for ever.
+    /// The leaf: a small canonical JSON document, kept for ever. Its fields are in order by name.
     ///
     /// # Errors
     /// [`CanonicalError`] when the body holds what canonical JSON cannot.
     pub fn leaf(&self, recorded_at: DateTime<Utc>) -> Result<Vec<u8>, CanonicalError> {
-        let leaf = json!({
-            "id": self.id,
-            "recorded_at": recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
-            "severity": self.severity,
-            "action": self.action,
-            "resource_type": self.resource_type,
-            "resource_id": self.resource_id,
-            "previous_status": self.previous_status,
-            "new_status": self.new_status,
-            "body_sha256": hex::encode(self.body_hash()?),
-        });
-        Ok(serde_json_canonicalizer::to_vec(&leaf)?)
+        let mut leaf = Vec::with_capacity(512);
+        let mut fields = Object::begin(&mut leaf);
+        fields.text("action", &self.action)?;
+        fields.text("body_sha256", &hex::encode(self.body_hash()?))?;
+        fields.text(
+            "id",
+            self.id
+                .hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer()),
+        )?;
+        fields.maybe("new_status", self.new_status.as_deref())?;
+        fields.maybe("previous_status", self.previous_status.as_deref())?;
+        fields.text("recorded_at", &moment(recorded_at))?;
+        fields.maybe("resource_id", self.resource_id.as_deref())?;
+        fields.text("resource_type", &self.resource_type)?;
+        fields.text("severity", &self.severity)?;
+        fields.end();
+        Ok(leaf)
     }
 
     /// The hash of the leaf as the public tree has it: SHA-256 of a zero byte and the leaf.
@@ -189,24 +178,47 @@ impl EventRecord {
             .into())
     }
 
-    /// SHA-256 of the salt and of every field, canonically.
+    /// SHA-256 of the salt and of every field, canonically, in the order of their names.
     fn body_hash(&self) -> Result<[u8; 32], CanonicalError> {
-        let mut body = serde_json::to_value(self)?;
-        if let Some(number) = rounded(&body) {
-            return Err(CanonicalError::Rounded(number.clone()));
-        }
-        if let Value::Object(fields) = &mut body {
-            fields.remove("salt");
-            let at = self
-                .occurred_at
-                .to_rfc3339_opts(SecondsFormat::Micros, true);
-            fields.insert("occurred_at".to_owned(), Value::String(at));
-        }
-        let canonical = serde_json_canonicalizer::to_vec(&body)?;
+        let mut body = Vec::with_capacity(1024);
+        let mut fields = Object::begin(&mut body);
+        fields.text("action", &self.action)?;
+        let mut actor = Object::begin(fields.key("actor"));
+        actor.text("id", &self.actor.id)?;
+        actor.maybe("role", self.actor.role.as_deref())?;
+        actor.end();
+        fields.value("changes", &self.changes)?;
+        fields.value("details", &self.details)?;
+        fields.text(
+            "id",
+            self.id
+                .hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer()),
+        )?;
+        let ip_address = self.ip_address.map(|address| address.to_string());
+        fields.maybe("ip_address", ip_address.as_deref())?;
+        fields.value("metadata", &self.metadata)?;
+        let milestone_id = self.milestone_id.map(|id| id.to_string());
+        fields.maybe("milestone_id", milestone_id.as_deref())?;
+        fields.maybe("new_status", self.new_status.as_deref())?;
+        fields.text("occurred_at", &moment(self.occurred_at))?;
+        fields.maybe("previous_status", self.previous_status.as_deref())?;
+        let project_id = self.project_id.map(|id| id.to_string());
+        fields.maybe("project_id", project_id.as_deref())?;
+        fields.maybe("request_id", self.request_id.as_deref())?;
+        fields.maybe("resource_id", self.resource_id.as_deref())?;
+        fields.text("resource_type", &self.resource_type)?;
+        fields.text("severity", &self.severity)?;
+        fields.maybe("user_agent", self.user_agent.as_deref())?;
+        fields.end();
         Ok(Sha256::new()
             .chain_update(self.salt)
-            .chain_update(canonical)
+            .chain_update(body)
             .finalize()
             .into())
     }
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

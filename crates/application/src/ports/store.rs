@@ -12,6 +12,8 @@ use tranche_domain::{
     Change, Disbursement, DisbursementId, Milestone, MilestoneId, Project, ProjectId,
 };
 
+use uuid::Uuid;
+
 use super::channels::NewChannel;
 use super::custody::{SealedSecret, SealedWallet};
 use crate::audit::record::EventRecord;
@@ -37,7 +39,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// It did not answer in time.
-    pub(crate) fn timeout() -> Self {
+    #[must_use]
+    pub fn timeout() -> Self {
         Self::Unavailable("no answer in time".into())
     }
 }
@@ -249,4 +252,13 @@ pub trait AuditLog: Send {
     /// Moves up to `limit` events from the outbox into the log, oldest first, each exactly once
     /// whoever else is moving them; says how many. `recorded_at` becomes their recorded time.
     async fn relay(&mut self, limit: u32, recorded_at: DateTime<Utc>) -> Result<u64, StoreError>;
+
+    /// Moves the oldest event of the outbox to the dead letters, because the log refuses it although
+    /// it takes others; gives the event, or `None` when the outbox is empty.
+    async fn bury_oldest(
+        &mut self,
+        letter: Uuid,
+        error: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Option<EventRecord>, StoreError>;
 }

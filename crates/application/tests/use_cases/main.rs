@@ -3,9 +3,22 @@
 
 #[cfg(test)]
 mod advancing;
+#[cfg(test)]
+mod alerting;
+#[cfg(test)]
+mod available;
+#[cfg(test)]
 mod covering;
 #[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod failing_safe;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
+mod incoming;
+#[cfg(test)]
+mod intake;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]
@@ -13,9 +26,27 @@ mod keys;
 #[cfg(test)]
 mod leaf;
 #[cfg(test)]
+mod leaf_bytes;
+#[cfg(test)]
+mod letters;
+#[cfg(test)]
+mod lookout;
+#[cfg(test)]
+mod losing;
+#[cfg(test)]
+mod metering;
+#[cfg(test)]
+mod monitoring;
+#[cfg(test)]
+mod numbering;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod patience;
+#[cfg(test)]
+mod plant;
+#[cfg(test)]
+mod poison;
 #[cfg(test)]
 mod pooling;
 #[cfg(test)]
@@ -49,6 +80,8 @@ mod settling;
 #[cfg(test)]
 mod side_by_side;
 #[cfg(test)]
+mod sinks;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod stage;
@@ -56,3 +89,5 @@ mod stage;
 mod waiting;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod working;

@@ -1,6 +1,8 @@
 //! A project, its milestone and a disbursement, made by the domain's own commands; and who calls.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::Value;
+use tranche_application::audit::record::{EventRecord, RecordedActor};
 use tranche_application::idempotency::{Answered, IdempotencyKey};
 use tranche_application::milestones::RecordTransfer;
 use tranche_application::ports::store::LockedBooks;
@@ -29,6 +31,33 @@ pub const PAID: i64 = 500;
 /// A time, in seconds after an arbitrary start.
 pub fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000 + seconds)
+}
+
+/// An event with nothing but what every event has.
+pub fn bare_event(id: Uuid) -> EventRecord {
+    EventRecord {
+        id,
+        severity: "info".to_owned(),
+        occurred_at: time(0),
+        action: "login".to_owned(),
+        actor: RecordedActor {
+            id: "amina".to_owned(),
+            role: None,
+        },
+        project_id: None,
+        milestone_id: None,
+        resource_type: "session".to_owned(),
+        resource_id: None,
+        previous_status: None,
+        new_status: None,
+        changes: Value::Null,
+        metadata: Value::Null,
+        details: Value::Null,
+        ip_address: None,
+        user_agent: None,
+        request_id: None,
+        salt: [0; 16],
+    }
 }
 
 /// An amount of `stroops`.

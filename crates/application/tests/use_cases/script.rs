@@ -14,7 +14,7 @@ use tranche_application::mocks::{
 };
 use tranche_application::ports::channels::NewChannel;
 use tranche_application::ports::custody::SealedWallet;
-use tranche_application::ports::monitor::Incident;
+use tranche_application::ports::monitor::{Fallback, Incident};
 use tranche_application::ports::store::{
     AuditLog, BackOff, CredentialRepo, DisbursementRepo, IdempotencyRepo, LockedBooks,
     MilestoneRepo, ProjectRepo, StoreError,
@@ -40,6 +40,7 @@ pub enum Step {
     RevokeKey(bool),
     Post(Result<(), StoreError>),
     Relay(Result<u64, StoreError>),
+    BuryOldest(Result<Option<EventRecord>, StoreError>),
     Commit(Result<(), StoreError>),
 }
 
@@ -64,6 +65,8 @@ pub struct Seen {
     pub outbid: Vec<(BurnId, u64)>,
     pub looked: Vec<(Option<u32>, Vec<String>)>,
     pub incidents: Vec<Incident>,
+    pub fallbacks: Vec<Fallback>,
+    pub buried: Vec<(Uuid, String)>,
 }
 
 /// The repositories of one unit of work.
@@ -271,6 +274,17 @@ impl<'a> Script<'a> {
                     .in_sequence(order)
                     .return_once(move |limit, at| {
                         seen.lock().unwrap().relayed.push((limit, at));
+                        answer
+                    });
+            }
+            Step::BuryOldest(answer) => {
+                self.audit
+                    .expect_bury_oldest()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |letter, error, _| {
+                        let buried = (letter, error.to_owned());
+                        seen.lock().unwrap().buried.push(buried);
                         answer
                     });
             }

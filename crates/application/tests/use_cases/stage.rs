@@ -247,6 +247,10 @@ impl Stage {
         monitor
             .expect_report()
             .returning(move |incident| seen.lock().unwrap().incidents.push(incident));
+        let seen = self.seen.clone();
+        monitor
+            .expect_fallback()
+            .returning(move |fallback| seen.lock().unwrap().fallbacks.push(fallback));
         Services {
             store: Arc::new(std::mem::take(&mut self.store)),
             clock: Arc::new(clock),

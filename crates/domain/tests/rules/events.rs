@@ -8,91 +8,103 @@ use tranche_domain::{Action, Fact, Role, Severity};
 use crate::scene::{CHECKER, MAKER, Scene, TREASURER, act, burn, plan_of, project, reason};
 use tranche_domain::{Milestone, MilestoneStatus, Policy};
 
+const ACTIONS: [(Action, &str, Severity); 22] = [
+    (Action::ProjectCreated, "project.created", Severity::Info),
+    (
+        Action::MilestoneCreated,
+        "milestone.created",
+        Severity::Info,
+    ),
+    (
+        Action::MilestoneUpdated,
+        "milestone.updated",
+        Severity::Info,
+    ),
+    (
+        Action::MilestoneDeleted,
+        "milestone.deleted",
+        Severity::Warning,
+    ),
+    (
+        Action::MilestoneSubmitted,
+        "milestone.submitted",
+        Severity::Info,
+    ),
+    (
+        Action::MilestoneRejected,
+        "milestone.rejected",
+        Severity::Warning,
+    ),
+    (
+        Action::MilestoneRevised,
+        "milestone.revised",
+        Severity::Info,
+    ),
+    (
+        Action::MilestoneApproved,
+        "milestone.approved",
+        Severity::Critical,
+    ),
+    (
+        Action::BankTransferRecorded,
+        "milestone.bank_transfer_recorded",
+        Severity::Critical,
+    ),
+    (
+        Action::MilestoneDisbursed,
+        "milestone.disbursed",
+        Severity::Critical,
+    ),
+    (
+        Action::DisbursementPrepared,
+        "disbursement.prepared",
+        Severity::Critical,
+    ),
+    (
+        Action::DisbursementFailed,
+        "disbursement.failed",
+        Severity::Critical,
+    ),
+    (
+        Action::DisbursementNeedsOperator,
+        "disbursement.needs_operator",
+        Severity::Critical,
+    ),
+    (
+        Action::DisbursementReplaced,
+        "disbursement.replaced",
+        Severity::Critical,
+    ),
+    (
+        Action::DisbursementResolutionProposed,
+        "disbursement.resolution_proposed",
+        Severity::Critical,
+    ),
+    (Action::ChannelCreated, "channel.created", Severity::Warning),
+    (
+        Action::LedgerGapAccepted,
+        "ledger.gap_accepted",
+        Severity::Warning,
+    ),
+    (Action::KeyIssued, "key.issued", Severity::Warning),
+    (Action::KeyRevoked, "key.revoked", Severity::Warning),
+    (Action::AuditRead, "audit.read", Severity::Info),
+    (
+        Action::AuditEventsLost,
+        "audit.events_lost",
+        Severity::Critical,
+    ),
+    (
+        Action::DeadLetterRedriven,
+        "audit.dead_letter_redriven",
+        Severity::Warning,
+    ),
+];
+
 #[test]
 fn actions_keep_their_names_and_their_severity() {
-    let table = [
-        (Action::ProjectCreated, "project.created", Severity::Info),
-        (
-            Action::MilestoneCreated,
-            "milestone.created",
-            Severity::Info,
-        ),
-        (
-            Action::MilestoneUpdated,
-            "milestone.updated",
-            Severity::Info,
-        ),
-        (
-            Action::MilestoneDeleted,
-            "milestone.deleted",
-            Severity::Warning,
-        ),
-        (
-            Action::MilestoneSubmitted,
-            "milestone.submitted",
-            Severity::Info,
-        ),
-        (
-            Action::MilestoneRejected,
-            "milestone.rejected",
-            Severity::Warning,
-        ),
-        (
-            Action::MilestoneRevised,
-            "milestone.revised",
-            Severity::Info,
-        ),
-        (
-            Action::MilestoneApproved,
-            "milestone.approved",
-            Severity::Critical,
-        ),
-        (
-            Action::BankTransferRecorded,
-            "milestone.bank_transfer_recorded",
-            Severity::Critical,
-        ),
-        (
-            Action::MilestoneDisbursed,
-            "milestone.disbursed",
-            Severity::Critical,
-        ),
-        (
-            Action::DisbursementPrepared,
-            "disbursement.prepared",
-            Severity::Critical,
-        ),
-        (
-            Action::DisbursementFailed,
-            "disbursement.failed",
-            Severity::Critical,
-        ),
-        (
-            Action::DisbursementNeedsOperator,
-            "disbursement.needs_operator",
-            Severity::Critical,
-        ),
-        (
-            Action::DisbursementReplaced,
-            "disbursement.replaced",
-            Severity::Critical,
-        ),
-        (
-            Action::DisbursementResolutionProposed,
-            "disbursement.resolution_proposed",
-            Severity::Critical,
-        ),
-        (Action::ChannelCreated, "channel.created", Severity::Warning),
-        (
-            Action::LedgerGapAccepted,
-            "ledger.gap_accepted",
-            Severity::Warning,
-        ),
-        (Action::KeyIssued, "key.issued", Severity::Warning),
-        (Action::KeyRevoked, "key.revoked", Severity::Warning),
-    ];
-    assert_eq!(Action::ALL.len(), table.len());
-    for (action, name, severity) in table {
+    assert_eq!(Action::ALL.len(), ACTIONS.len());
+    for (action, name, severity) in ACTIONS {
         assert!(Action::ALL.contains(&action));
         assert_eq!((action.as_str(), action.to_string().as_str()), (name, name));
         assert_eq!(action.severity(), severity, "{name}");

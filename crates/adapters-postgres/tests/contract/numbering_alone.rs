@@ -1,0 +1,61 @@
+//! Only one numbers, and waits for nobody.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tranche_application::ports::audit_store::AuditStore;
+use tranche_application::ports::numbering::Numbering;
+use tranche_domain::Role;
+use tranche_tests::contract::StoreUnderTest;
+use tranche_tests::contract::pipeline::events;
+use tranche_tests::contract::scene::{CHECKER, World};
+
+use super::subject::fresh;
+
+/// Far longer than anything but a lock takes.
+const LONG: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn what_is_not_committed_is_not_waited_for() {
+    let subject = fresh().await;
+    let world = World::of(&subject);
+    let project = world.project(1_000).await.id;
+    let milestone = world.draft(project, 1).await.id;
+    world.submit(milestone).await.expect("it is submitted");
+    let mut late = world.begin().await;
+    let locked = late.milestones().lock(milestone).await.expect("it locks");
+    let act = world.act(CHECKER, Role::Approver);
+    let approval = locked.expect("it is there").approve(&act);
+    let approval = approval.expect("it is submitted");
+    late.record(&approval).await.expect("it is recorded");
+
+    let new = subject.store.append(&events(&world, 5), world.now()).await;
+    new.expect("it is appended");
+    let numbered = timeout(LONG, subject.store.number(100)).await;
+    let numbered = numbered.expect("it does not wait").expect("it numbers");
+    assert_eq!(numbered, Some(5));
+    late.commit().await.expect("it is committed");
+    let numbered = subject.store.number(100).await.expect("it numbers");
+    assert_eq!(numbered, Some(1), "the late one");
+    let index = subject.numbered_leaf(approval.event().id.0).await;
+    assert_eq!(index.expect("it has its number").0, 5);
+}
+
+#[tokio::test]
+async fn another_process_is_told_to_leave_it() {
+    let subject = fresh().await;
+    let world = World::of(&subject);
+    let new = subject.store.append(&events(&world, 2), world.now()).await;
+    new.expect("it is appended");
+    let mut other = subject.past.begin().await.expect("it begins");
+    sqlx::query("SELECT pg_advisory_xact_lock(7236273650213)")
+        .execute(&mut *other)
+        .await
+        .expect("it locks");
+    let numbered = subject.store.number(10).await.expect("it answers");
+    assert_eq!(numbered, None);
+    assert_eq!(subject.count("audit_pending").await, 2);
+    other.rollback().await.expect("it dies");
+    let numbered = subject.store.number(10).await.expect("it numbers");
+    assert_eq!(numbered, Some(2));
+}

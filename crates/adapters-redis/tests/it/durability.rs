@@ -1,0 +1,153 @@
+//! A Redis that would forget what it confirmed is refused, and nobody learns the password.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tracing_subscriber::fmt::MakeWriter;
+use tranche_adapters_redis::{ConnectError, RedisQueue};
+use tranche_application::ports::queue::AuditQueue;
+use tranche_tests::queue_contract::{done, is_empty, push, take};
+use tranche_tests::support::redis::Redis;
+
+use crate::scene::settings;
+
+const SECRET: &str = "not-to-be-seen";
+
+/// What was logged.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Connects, and says what was logged meanwhile.
+async fn connect(url: &str) -> (Result<RedisQueue, ConnectError>, String) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let logging = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    let connected = RedisQueue::connect(url, "process", settings()).await;
+    drop(logging);
+    (connected, log.text())
+}
+
+async fn refusal(url: &str) -> String {
+    let (connected, log) = connect(url).await;
+    let error = connected.unwrap_err();
+    let told = format!("{error} {error:?} {log}");
+    assert!(!told.contains(SECRET), "{told}");
+    error.to_string()
+}
+
+fn set(redis: &Redis, setting: &str, value: &str) {
+    redis.run(&["CONFIG", "SET", setting, value]).unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_keeps_everything_is_taken_without_a_word() {
+    let redis = Redis::start().unwrap();
+    let (connected, log) = connect(&redis.url()).await;
+    connected.unwrap();
+    assert_eq!(log, "");
+}
+
+#[tokio::test]
+async fn a_redis_without_a_file_is_refused() {
+    let redis = Redis::start().unwrap();
+    set(&redis, "appendonly", "no");
+    let why = refusal(&redis.url()).await;
+    assert!(why.contains("appendonly no"), "{why}");
+    assert!(why.contains("set appendonly yes"), "{why}");
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_refused() {
+    let redis = Redis::start().unwrap();
+    for policy in ["allkeys-lru", "volatile-ttl", "allkeys-random"] {
+        set(&redis, "maxmemory-policy", policy);
+        let why = refusal(&redis.url()).await;
+        assert!(why.contains(&format!("maxmemory-policy {policy}")), "{why}");
+        assert!(why.contains("set maxmemory-policy noeviction"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_confirms_too_early_is_warned_of() {
+    let redis = Redis::start().unwrap();
+    for sync in ["everysec", "no"] {
+        set(&redis, "appendfsync", sync);
+        let (connected, log) = connect(&redis.url()).await;
+        connected.unwrap();
+        assert!(log.contains("WARN"), "{log}");
+        assert!(log.contains("set appendfsync always"), "{log}");
+    }
+}
+
+/// Hosted ones don't say. The account may do what the queue needs, and nothing else.
+#[tokio::test]
+async fn a_redis_that_does_not_say_is_warned_of_and_used() {
+    let redis = Redis::start().unwrap();
+    let account = format!(
+        "ACL SETUSER queue on >{SECRET} ~tranche:* +xgroup +xadd +xlen +xrange +xrevrange \
+         +xreadgroup +xack +xdel +xclaim +xautoclaim +xpending +xinfo +evalsha +script|load \
+         +multi +exec"
+    );
+    let account: Vec<&str> = account.split_whitespace().collect();
+    redis.run(&account).unwrap();
+    let url = format!("redis://queue:{SECRET}@127.0.0.1:{}/", redis.port());
+    let (connected, log) = connect(&url).await;
+    let queue = connected.unwrap();
+    assert!(log.contains("could not be checked"), "{log}");
+    assert!(!log.contains(SECRET), "{log}");
+    assert!(!format!("{queue:?}").contains(SECRET));
+
+    push(&queue, [1]).await;
+    let taken = take(&queue, 1).await;
+    queue.give_back(&taken.receipt).await.unwrap();
+    let taken = take(&queue, 1).await;
+    done(&queue, &taken.receipt).await;
+    is_empty(&queue).await;
+}
+
+#[tokio::test]
+async fn no_error_shows_the_password() {
+    let redis = Redis::start().unwrap();
+    let port = redis.port();
+    // The account is not known; nobody listens there; that is no TLS; that is no URL, twice.
+    let urls = [
+        format!("redis://user:{SECRET}@127.0.0.1:{port}/"),
+        format!("redis://user:{SECRET}@127.0.0.1:1/"),
+        format!("rediss://user:{SECRET}@127.0.0.1:{port}/"),
+        format!("redis://user:{SECRET}@127.0.0.1:nine/"),
+        format!("https://user:{SECRET}@127.0.0.1:{port}/"),
+    ];
+    for url in urls {
+        let why = refusal(&url).await;
+        assert!(!why.is_empty());
+    }
+}

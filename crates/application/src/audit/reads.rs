@@ -1,0 +1,38 @@
+//! Reading the log is itself recorded: who read which part of it.
+
+use tranche_domain::audit::Resource;
+use tranche_domain::{Action, AuditEvent, Fact};
+
+use super::failsafe::Failsafe;
+use super::record::EventRecord;
+use crate::call::Caller;
+use crate::ports::queries::Timeline;
+use crate::services::Services;
+
+/// Records who reads the log. The reading neither waits for that nor fails because of it.
+#[derive(Clone)]
+pub struct Reads {
+    services: Services,
+    failsafe: Failsafe,
+}
+
+impl Reads {
+    /// Records through this failsafe.
+    #[must_use]
+    pub const fn new(services: Services, failsafe: Failsafe) -> Self {
+        Self { services, failsafe }
+    }
+
+    /// Somebody has read a timeline. The event is about the log, so that it does not come up in the
+    /// timeline that was read.
+    pub fn timeline(&self, of: Timeline, caller: &Caller) {
+        let (kind, id) = match of {
+            Timeline::Project(id) => (Resource::Project, id.0),
+            Timeline::Milestone(id) => (Resource::Milestone, id.0),
+        };
+        let occasion = self.services.occasion(caller);
+        let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, id, &occasion)
+            .with("timeline_of", Fact::text(kind.as_str()));
+        self.failsafe.record(EventRecord::from(&event));
+    }
+}
