@@ -338,7 +338,8 @@ impl<'a> Attempt<'a> {
     /// Nothing while the queue is known to fail and it is nobody's turn to try.
     fn at(at: &'a Availability) -> Option<Self> {
         let probe = at.begin_probe();
-        (probe.is_some() || at.is_available()).then_some(Self {
+        // Made only when it is tried: one that is dropped has failed.
+        (probe.is_some() || at.is_available()).then(|| Self {
             at,
             probe,
             failed: true,
