@@ -1,6 +1,6 @@
 # Everything here is a short command or a script in scripts/; read those for the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint crash crash-audit bench-critical bench-ingest clean
+.PHONY: help setup run test lint coverage crash crash-audit bench-critical bench-ingest bench-query clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: ## Format, lints, banned crates, stray words
 		echo "cargo-deny is not installed: its licence and source checks were left out"; \
 	fi
 
+coverage: ## Which lines of the failsafe and queue code their own tests run
+	bash scripts/coverage.sh
+
 crash: ## Kill the service at every step of a burn; ROUNDS=1000 kills at random (STORE=, SEED=)
 	bash scripts/crash.sh
 
@@ -37,6 +40,9 @@ bench-critical: ## Measure the critical path: disburse, settle, audit
 
 bench-ingest: ## Measure ingest: HTTP to rows, beside COPY and a usual design in Node
 	bash scripts/bench-ingest.sh
+
+bench-query: ## Measure questions to a log of ten million events
+	bash scripts/bench-query.sh
 
 clean: ## Remove what was built
 	cargo clean

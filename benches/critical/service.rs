@@ -140,6 +140,7 @@ fn call() -> Call {
                 ip_address: Some([10, 1, 2, 3].into()),
                 user_agent: Some(browser.to_owned()),
                 request_id: Some("ce463c942d4305c9".to_owned()),
+                sealed: None,
             },
             scope: None,
         },

@@ -5,11 +5,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use sqlx::{Connection, PgConnection};
+use tranche_benches::binary::{Binary, address, since_2000};
 use tranche_benches::server::Server;
 
-use crate::content::{Event, Mix, Moment, RESOURCE_TYPE, Random, USER_AGENT};
 use crate::figures::Outcome;
 use crate::rows::Rows;
+use tranche_benches::content::{Event, Mix, Moment, RESOURCE_TYPE, Random, USER_AGENT};
+use tranche_benches::cpu;
 
 /// Rows a statement.
 const CHUNK: usize = 1_000;
@@ -38,6 +40,7 @@ pub async fn run(
         writer.write(&Chunk::make(&mut random, pending)).await?;
         shares.push((writer, chunks));
     }
+    let before = cpu::of_server(&server.socket)?;
     let begun = Instant::now();
     let latencies = try_join_all(shares.iter_mut().map(|(writer, chunks)| async {
         let mut latencies = Vec::new();
@@ -50,13 +53,15 @@ pub async fn run(
     }));
     let latencies = latencies.await?.concat();
     let took = begun.elapsed();
+    let cpu = cpu::of_server(&server.socket)?.saturating_sub(before);
     for (writer, _) in shares {
         writer.0.close().await?;
     }
     let mut rows = Rows::open(server, database).await?;
     rows.expect(events + writers * CHUNK).await?;
     rows.close().await?;
-    Outcome::copied(events, took, latencies).context("nothing was copied")
+    let outcome = Outcome::copied(events, took, latencies).context("nothing was copied")?;
+    Ok(outcome.with_cpu((cpu, 0)))
 }
 
 struct Writer(PgConnection);
@@ -91,8 +96,8 @@ struct Chunk {
 
 impl Chunk {
     fn make(random: &mut Random, pending: bool) -> Self {
-        let mut events = Binary::new();
-        let mut leaves = Binary::new();
+        let mut events = Binary::default();
+        let mut leaves = Binary::default();
         let request = random.id(Moment::now().0 / 1_000).to_string();
         for _ in 0..CHUNK {
             let now = Moment::now();
@@ -101,7 +106,7 @@ impl Chunk {
             let mut salt = [0; 16];
             salt[..8].copy_from_slice(&random.next().to_be_bytes());
             salt[8..].copy_from_slice(&random.next().to_be_bytes());
-            let time = since_2000(now);
+            let time = since_2000(now.0);
             events.row(16);
             events.field(id.as_bytes());
             events.field(&time);
@@ -131,46 +136,5 @@ impl Chunk {
             events: events.end(),
             pending: pending.then(|| leaves.end()),
         }
-    }
-}
-
-/// PostgreSQL counts microseconds from 2000.
-fn since_2000(moment: Moment) -> [u8; 8] {
-    (moment.0 - 946_684_800_000_000).to_be_bytes()
-}
-
-/// IPv4: its family, its bits, that it is no network, and its length.
-const fn address([a, b, c, d]: [u8; 4]) -> [u8; 8] {
-    [2, 32, 0, 4, a, b, c, d]
-}
-
-/// COPY's binary format.
-struct Binary(Vec<u8>);
-
-impl Binary {
-    fn new() -> Self {
-        let mut bytes = b"PGCOPY\n\xff\r\n\0".to_vec();
-        bytes.extend_from_slice(&[0; 8]);
-        Self(bytes)
-    }
-
-    fn row(&mut self, fields: u16) {
-        self.0.extend_from_slice(&fields.to_be_bytes());
-    }
-
-    fn field(&mut self, bytes: &[u8]) {
-        let length = u32::try_from(bytes.len()).unwrap_or_default();
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// JSONB: its version, then text.
-    fn json(&mut self, text: &str) {
-        self.field(&[&[1], text.as_bytes()].concat());
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(&[0xff, 0xff]);
-        self.0
     }
 }

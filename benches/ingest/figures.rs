@@ -5,12 +5,12 @@ use std::fmt;
 
 use std::time::Duration;
 
-use tranche_benches::table::{grouped, median, milliseconds, table, thousandths};
+use tranche_benches::table::{grouped, median, milliseconds, percentiles, table, thousandths};
 
-use crate::content::Moment;
 use crate::load::Sent;
 use crate::plan::Cell;
 use crate::rows::Arrived;
+use tranche_benches::content::Moment;
 
 /// Median and 99th percentile, in microseconds.
 type Latency = (u64, u64);
@@ -24,6 +24,10 @@ pub struct Outcome {
     pub to_row: Option<u64>,
     acknowledgement: Option<Latency>,
     row: Option<Latency>,
+    /// How many events that was.
+    events: u64,
+    /// Processor time of the database and of the service, in microseconds.
+    cpu: Option<(u64, u64)>,
     /// How often the service asked to come again.
     refused: u64,
 }
@@ -36,8 +40,26 @@ impl Outcome {
         Some(Self {
             to_row: (events * 1_000_000).checked_div(took),
             row: percentiles(latencies),
+            events,
             ..Self::default()
         })
+    }
+
+    /// With what it cost.
+    pub fn with_cpu(self, cpu: (u64, u64)) -> Self {
+        Self {
+            cpu: Some(cpu),
+            ..self
+        }
+    }
+
+    /// Microseconds of processor time an event.
+    fn cpu_an_event(&self) -> Option<(u64, u64)> {
+        let (database, service) = self.cpu?;
+        Some((
+            database.checked_div(self.events)?,
+            service.checked_div(self.events)?,
+        ))
     }
 
     /// Answered when the row is committed.
@@ -73,6 +95,8 @@ impl Outcome {
             to_row: rate(arrived.last),
             acknowledgement: percentiles(log.iter().map(|sent| sent.took).collect()),
             row: Some((arrived.p50, arrived.p99)),
+            events,
+            cpu: None,
             refused: log.iter().map(|sent| u64::from(sent.refused)).sum(),
         })
     }
@@ -84,6 +108,9 @@ impl fmt::Display for Outcome {
             write!(f, "{}/s acknowledged, ", grouped(rate))?;
         }
         write!(f, "{}/s to row", grouped(self.to_row.unwrap_or_default()))?;
+        if let Some((database, service)) = self.cpu_an_event() {
+            write!(f, ", {database} + {service} us of processor time an event")?;
+        }
         if self.refused > 0 {
             write!(f, ", {} requests refused at first", grouped(self.refused))?;
         }
@@ -91,18 +118,11 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The median and the 99th percentile.
-pub fn percentiles(mut latencies: Vec<u64>) -> Option<Latency> {
-    latencies.sort_unstable();
-    let at = |hundredths: usize| latencies.get(latencies.len() * hundredths / 100).copied();
-    Some((at(50)?, at(99)?))
-}
-
 /// Every outcome, in the order of the rounds.
 #[derive(Default)]
 pub struct Figures(BTreeMap<Cell, Vec<Outcome>>);
 
-const HEAD: [&str; 7] = [
+const HEAD: [&str; 8] = [
     "what",
     "clients",
     "acknowledged /s",
@@ -110,6 +130,7 @@ const HEAD: [&str; 7] = [
     "to row ÷ COPY",
     "acknowledged p50 / p99 ms",
     "row p50 / p99 ms",
+    "database + service µs an event",
 ];
 
 impl Figures {
@@ -138,7 +159,7 @@ impl Figures {
         pairs.filter_map(ratio).collect()
     }
 
-    fn row(&self, cell: Cell) -> [String; 7] {
+    fn row(&self, cell: Cell) -> [String; 8] {
         let outcomes = self.of(cell);
         let rate = |figure: fn(&Outcome) -> Option<u64>| {
             let known = outcomes.iter().all(|outcome| figure(outcome).is_some());
@@ -172,6 +193,7 @@ impl Figures {
             against_copy,
             latency(|outcome| outcome.acknowledgement),
             latency(|outcome| outcome.row),
+            cpu(outcomes),
         ]
     }
 
@@ -185,6 +207,19 @@ impl Figures {
         };
         let [one, four] = OURS.map(ratio);
         [name.to_owned(), one, four]
+    }
+}
+
+/// Medians of the processor time an event, where it was counted.
+fn cpu(outcomes: &[Outcome]) -> String {
+    let known: Vec<_> = outcomes.iter().filter_map(Outcome::cpu_an_event).collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    let database = median(&known, |cpu| cpu.0);
+    match median(&known, |cpu| cpu.1) {
+        0 => database.to_string(),
+        service => format!("{database} + {service}"),
     }
 }
 
@@ -233,7 +268,7 @@ impl fmt::Display for Figures {
 
 #[cfg(test)]
 mod tests {
-    use super::{COPY, Cell, Figures, OURS, Outcome, percentiles};
+    use super::{COPY, Cell, Figures, OURS, Outcome};
 
     #[test]
     fn a_ratio_is_against_the_best_of_the_same_round() {
@@ -245,11 +280,5 @@ mod tests {
         }
         assert_eq!(figures.ratios(OURS[1], &COPY), [600, 150]);
         assert!(figures.ratios(OURS[1], &[Cell::NodeHttp]).is_empty());
-    }
-
-    #[test]
-    fn percentiles_are_of_the_sorted_latencies() {
-        assert_eq!(percentiles((1..=200).rev().collect()), Some((101, 199)));
-        assert_eq!(percentiles(Vec::new()), None);
     }
 }

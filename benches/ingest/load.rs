@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::client::{Answer, Client, Target};
-use crate::content::{Body, Mix, Moment, Random};
+use tranche_benches::client::{Answer, Client, Target};
+use tranche_benches::content::{Body, Mix, Moment, Random};
 
 /// How long a client waits when the service asks it to come again.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -6,14 +6,11 @@
 //! once, and the whole is repeated in rounds. After each cell the rows must be exactly those that
 //! were acknowledged, or the benchmark fails.
 
-mod client;
-mod content;
 mod copy;
 mod figures;
 mod load;
 mod measure;
 mod plan;
-mod process;
 mod redis;
 mod reference;
 mod rows;
@@ -26,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tranche_benches::program::Program;
 use tranche_benches::server::Server;
 
 use figures::{Figures, Outcome};
@@ -108,8 +106,8 @@ async fn run(args: Args) -> Result<()> {
         port: args.port,
     };
     let reference = Reference::prepare(&server, args.reference.clone()).await?;
-    let program = args.tranche.clone();
-    let mut release = Release::prepare(server, program, args.queue, args.set.clone()).await?;
+    let program = Program::new(server, args.tranche.clone(), args.set.clone());
+    let mut release = Release::prepare(program, args.queue).await?;
     match (args.sustain, args.rate) {
         (Some(seconds), Some(rate)) => {
             let wish = Wish {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use tokio::process::Command;
 
-use crate::process::Process;
+use tranche_benches::process::Process;
 
 pub struct Redis {
     process: Process,

@@ -14,8 +14,8 @@ use tranche_benches::server::{Server, USER};
 
 use crate::figures::Outcome;
 use crate::plan::{NODE_CLIENTS, PRODUCERS};
-use crate::process::Process;
 use crate::redis::Redis;
+use tranche_benches::process::Process;
 
 const DATABASE: &str = "reference";
 

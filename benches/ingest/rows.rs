@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 use tranche_benches::server::Server;
 
-use crate::content::{Moment, RESOURCE_TYPE};
+use tranche_benches::content::{Moment, RESOURCE_TYPE};
 
 /// So long no new row comes, and then no more will.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +79,19 @@ impl Rows {
             // Counting shares the machine with what is measured.
             sleep((asked.elapsed() * 4).max(Duration::from_millis(100))).await;
         }
+    }
+
+    /// Waits until every event has its place in the tree.
+    pub async fn all_sealed(&mut self) -> Result<()> {
+        let since = Instant::now();
+        while self.pending().await?.0 > 0 {
+            ensure!(
+                since.elapsed() < PATIENCE,
+                "events still wait for their place"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// What arrived of events since a moment.

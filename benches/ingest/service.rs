@@ -1,18 +1,17 @@
 //! The built service as anybody would run it, on a database of its own for each cell.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tranche_benches::program::Program;
 use tranche_benches::server::Server;
 
-use crate::client::Target;
-use crate::content::{Moment, Random};
-use crate::process::Process;
 use crate::redis::Redis;
 use crate::rows::Rows;
+use tranche_benches::client::Target;
+use tranche_benches::process::Process;
 
 /// Migrated, with a key in it, and otherwise empty: what every cell begins with.
 const TEMPLATE: &str = "template_tranche";
@@ -28,67 +27,42 @@ pub enum Queue {
 
 /// How services are started.
 pub struct Release {
-    server: Server,
-    program: PathBuf,
+    program: Program,
     queue: Queue,
-    settings: Vec<(String, String)>,
     key: String,
     databases: usize,
 }
 
 impl Release {
-    pub async fn prepare(
-        server: Server,
-        program: PathBuf,
-        queue: Queue,
-        more: Vec<(String, String)>,
-    ) -> Result<Self> {
-        server.create(TEMPLATE).await?;
-        let mut random = Random::new(Moment::now().0);
-        let master = [(); 4].map(|()| format!("{:016x}", random.next())).concat();
-        let mut settings: Vec<(String, String)> = [
-            ("TRANCHE_LISTEN", "127.0.0.1:0"),
-            ("TRANCHE_LOG", "warn"),
-            ("TRANCHE_MASTER_KEY", &master),
-            ("TRANCHE_RATE_LIMIT", "off"),
-            // Its sandbox ledger has nothing to do here.
-            ("TRANCHE_SANDBOX_LEDGER_MS", "60000"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        settings.extend(more);
-        let mut release = Self {
-            server,
-            program,
-            queue,
-            settings,
-            key: String::new(),
-            databases: 0,
-        };
+    pub async fn prepare(program: Program, queue: Queue) -> Result<Self> {
+        program.server.create(TEMPLATE).await?;
         let folder = tempfile::tempdir()?;
-        release.command(&["migrate"], TEMPLATE, &folder).await?;
-        let issue = ["key", "issue", "--subject", "bench", "--role", "service"];
-        release.key = release.command(&issue, TEMPLATE, &folder).await?;
-        ensure!(!release.key.is_empty(), "no key was issued");
+        program.run(&["migrate"], TEMPLATE, folder.path()).await?;
+        let key = program.key("service", TEMPLATE, folder.path()).await?;
         // As a running service makes them; the rows that COPY writes go there as well.
-        let mut connection = release.server.connect(TEMPLATE).await?;
+        let mut connection = program.server.connect(TEMPLATE).await?;
         sqlx::raw_sql("SELECT audit_partitions(1)")
             .execute(&mut connection)
             .await?;
         sqlx::Connection::close(connection).await?;
-        Ok(release)
+        Ok(Self {
+            program,
+            queue,
+            key,
+            databases: 0,
+        })
     }
 
     pub const fn server(&self) -> &Server {
-        &self.server
+        &self.program.server
     }
 
     /// An empty database as the service leaves it at its first start.
     pub async fn database(&mut self) -> Result<String> {
         self.databases += 1;
         let database = format!("tranche_{}", self.databases);
-        self.server.copy(TEMPLATE, &database).await?;
-        self.server.settle().await?;
+        self.server().copy(TEMPLATE, &database).await?;
+        self.server().settle().await?;
         Ok(database)
     }
 
@@ -98,7 +72,7 @@ impl Release {
         work: impl AsyncFnOnce(&Service, &mut Rows) -> Result<T>,
     ) -> Result<T> {
         let service = self.start().await?;
-        let mut rows = Rows::open(&self.server, &service.database).await?;
+        let mut rows = Rows::open(self.server(), &service.database).await?;
         let done = work(&service, &mut rows).await;
         rows.close().await?;
         let done = match service.process.complaint() {
@@ -106,26 +80,23 @@ impl Release {
             complaint if !complaint.is_empty() => done.context(complaint)?,
             _ => done?,
         };
-        service.stop(&self.server).await?;
+        service.stop(self.server()).await?;
         Ok(done)
     }
 
     async fn start(&mut self) -> Result<Service> {
         let database = self.database().await?;
         let folder = tempfile::tempdir()?;
-        let mut command = self.program(&["serve"], &database, folder.path());
+        let mut serve = self.program.command(&["serve"], &database, folder.path());
         let redis = match self.queue {
             Queue::Embedded => None,
             Queue::Redis => {
                 let redis = Redis::start(folder.path(), true).await?;
-                command.env("TRANCHE_QUEUE", redis.url());
+                serve.env("TRANCHE_QUEUE", redis.url());
                 Some(redis)
             }
         };
-        let mut process = Process::start("tranche", &mut command, folder.path())?;
-        let address = process
-            .says(|line| line.strip_prefix("listening on http://")?.parse().ok())
-            .await?;
+        let (process, address) = self.program.serve(serve, folder.path()).await?;
         Ok(Service {
             database,
             process,
@@ -134,35 +105,6 @@ impl Release {
             redis,
             folder,
         })
-    }
-
-    fn program(&self, arguments: &[&str], database: &str, folder: &Path) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("TRANCHE_DATABASE_URL", self.server.url(database))
-            .env("TRANCHE_DATA_DIR", folder.join("data"))
-            .current_dir(folder);
-        command
-    }
-
-    /// What a command says.
-    async fn command(
-        &self,
-        arguments: &[&str],
-        database: &str,
-        folder: &TempDir,
-    ) -> Result<String> {
-        let mut command = self.program(arguments, database, folder.path());
-        let output = command.kill_on_drop(true).output().await?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "tranche {arguments:?}: {complaint}"
-        );
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 
@@ -182,6 +124,11 @@ impl Service {
             address: self.address,
             key: self.key.clone(),
         }
+    }
+
+    /// Processor time in microseconds.
+    pub fn cpu(&self) -> Result<u64> {
+        self.process.cpu()
     }
 
     /// Its memory in kB.

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::join;
 use tokio::time::sleep;
-use tranche_benches::table::{grouped, median, milliseconds, table};
+use tranche_benches::table::{grouped, median, milliseconds, percentiles, table};
 
-use crate::client::Client;
-use crate::content::{Mix, Moment};
-use crate::figures::percentiles;
 use crate::load::{Clients, Load, Log};
 use crate::rows::Rows;
 use crate::service::{Release, Service};
+use tranche_benches::client::Client;
+use tranche_benches::content::{Mix, Moment};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);

@@ -33,6 +33,14 @@ pub fn table<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -
     Ok(())
 }
 
+/// The median and the 99th percentile.
+#[must_use]
+pub fn percentiles(mut values: Vec<u64>) -> Option<(u64, u64)> {
+    values.sort_unstable();
+    let at = |hundredths: usize| values.get(values.len() * hundredths / 100).copied();
+    Some((at(50)?, at(99)?))
+}
+
 /// The middle one, the lower of two.
 pub fn median<T>(values: &[T], figure: impl Fn(&T) -> u64) -> u64 {
     let mut figures: Vec<_> = values.iter().map(figure).collect();
@@ -66,4 +74,15 @@ pub fn grouped(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentiles;
+
+    #[test]
+    fn percentiles_are_of_the_sorted_values() {
+        assert_eq!(percentiles((1..=200).rev().collect()), Some((101, 199)));
+        assert_eq!(percentiles(Vec::new()), None);
+    }
 }

@@ -74,6 +74,11 @@ fn every_wrong_setting_is_named_in_one_line() {
         ("TRANCHE_SPOOL_LIMIT", "much"),
         ("TRANCHE_WORKERS", "0"),
         ("TRANCHE_ROLE", "boss"),
+        ("TRANCHE_ARCHIVE_URL", "archive"),
+        ("TRANCHE_RETENTION_AT", "25:00"),
+        ("TRANCHE_RETENTION_CRITICAL_DAYS", "36501"),
+        ("TRANCHE_RETENTION_INFO_ARCHIVE_DAYS", "366"),
+        ("TRANCHE_RETENTION_WARNING_DAYS", "0"),
         ("TRANCHE_RATE_LIMIT", "5000"),
         ("TRANCHE_RATE_LIMIT", "0/h"),
     ] {

@@ -221,21 +221,21 @@ async fn rotated(store: StoreKind) {
     let (worked, before) = told(&scene.tranche.command(&["custody", "status"]));
     assert!(worked, "{before}");
     assert!(
-        before.contains("in force      1") && before.contains("opens         3"),
+        before.contains("in force      1") && before.contains("opens         4"),
         "{before}"
     );
     // A replica that was not restarted yet opens what is sealed anew.
     let rotate = |scene: &Scene| told(&scene.tranche.command(&["custody", "rotate"]));
     let (worked, first) = rotate(&scene);
-    assert!(worked && first.contains("3 re-wrapped under"), "{first}");
+    assert!(worked && first.contains("4 re-wrapped under"), "{first}");
     let (worked, second) = rotate(&scene);
     assert!(worked && second.contains("0 re-wrapped under"), "{second}");
-    assert!(second.contains("4 there already"), "{second}");
+    assert!(second.contains("5 there already"), "{second}");
     for project in &projects {
         burn(&scene, project, 7).await;
     }
     let (worked, after) = told(&scene.tranche.command(&["custody", "status"]));
-    assert!(worked && after.contains("in force      4"), "{after}");
+    assert!(worked && after.contains("in force      5"), "{after}");
     assert!(!after.contains("opens"), "{after}");
     scene.tranche.set("TRANCHE_MASTER_KEY", Some(NEXT));
     scene.tranche.restart_after(Some(0));
@@ -251,7 +251,7 @@ async fn rotated(store: StoreKind) {
         "{refused}"
     );
     let (worked, status) = told(&scene.tranche.command(&["custody", "status"]));
-    assert!(!worked && status.contains("not given     4"), "{status}");
+    assert!(!worked && status.contains("not given     5"), "{status}");
 }
 
 // Keys: each wallet is re-wrapped by itself; what is left is re-wrapped by the next run.
@@ -280,7 +280,7 @@ async fn broken_off(store: StoreKind) {
     let (worked, half) = told(&scene.tranche.command(&["custody", "status"]));
     assert!(worked, "{half}");
     assert!(
-        half.contains("in force      2") && half.contains("opens         4"),
+        half.contains("in force      2") && half.contains("opens         5"),
         "{half}"
     );
     for project in &projects {
@@ -313,7 +313,7 @@ async fn unopened(store: StoreKind) {
     scene.tranche.sql(&format!("{lost}'{}'", accounts[0])).await;
     let both = format!("{NEXT} {MASTER_KEY}");
     scene.tranche.set("TRANCHE_MASTER_KEY", Some(&both));
-    for rewrapped in [3, 0] {
+    for rewrapped in [4, 0] {
         let (worked, told) = told(&scene.tranche.command(&["custody", "rotate"]));
         assert!(!worked, "{told}");
         assert!(
@@ -351,7 +351,7 @@ async fn the_embedded_key_file_is_replaced() {
     assert_eq!(read(), former);
     assert_eq!(scene.tranche.terminate(), Some(0));
     let (worked, first) = rotate(&scene);
-    assert!(worked && first.contains("2 re-wrapped"), "{first}");
+    assert!(worked && first.contains("3 re-wrapped"), "{first}");
     let alone = read();
     assert_eq!(alone.split_whitespace().count(), 1, "one key is left");
     assert_ne!(alone.trim(), former.trim());
@@ -369,7 +369,7 @@ async fn the_embedded_key_file_is_replaced() {
     burn(&scene, &project, 2).await;
     assert_eq!(scene.tranche.terminate(), Some(0));
     let (worked, again) = told(&scene.tranche.command(&["custody", "rotate"]));
-    assert!(worked && again.contains("2 re-wrapped"), "{again}");
+    assert!(worked && again.contains("3 re-wrapped"), "{again}");
     assert_eq!(read().trim(), NEXT);
     scene.tranche.restart();
     burn(&scene, &project, 3).await;

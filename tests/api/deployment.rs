@@ -114,6 +114,8 @@ fn every_alert_has_its_chapter_in_the_runbook() {
     }
     for key in [
         "store_unavailable",
+        "log_contradicted",
+        "checkpoint_not_kept",
         "failures",
         "no_workers",
         "events_lost",
@@ -122,6 +124,7 @@ fn every_alert_has_its_chapter_in_the_runbook() {
         "queue_unavailable",
         "queue_deep",
         "dead_letters",
+        "retention_late",
     ] {
         assert!(anchors.contains(&format!("audit{key}")), "{key}");
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tranche_tests::support::service::{Options, StoreKind, Tranche};
 
 /// Every route of the contract that there is so far.
-const ROUTES: [(&str, &[&str]); 20] = [
+const ROUTES: [(&str, &[&str]); 23] = [
     ("/v1/projects", &["get", "post"]),
     ("/v1/projects/{id}", &["get"]),
     ("/v1/projects/{id}/activity", &["get"]),
@@ -22,7 +22,10 @@ const ROUTES: [(&str, &[&str]); 20] = [
     ("/v1/disbursements/{id}", &["get"]),
     ("/v1/monitoring/audit-metrics", &["get"]),
     ("/metrics", &["get"]),
-    ("/v1/audit/events", &["post"]),
+    ("/v1/audit/capacity", &["get"]),
+    ("/v1/audit/events", &["get", "post"]),
+    ("/v1/audit/events/{id}", &["get"]),
+    ("/v1/audit/stats", &["get"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
 ];

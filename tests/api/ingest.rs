@@ -239,6 +239,8 @@ async fn who_sends_too_often_is_told_when_to_come_back() {
     ];
     let output = tranche.command(&own);
     let token = String::from_utf8(output.stdout).expect("a key");
+    let own = tranche.sql("SELECT count(rate_limit) FROM api_keys").await;
+    assert_eq!(own, "1", "the service's setting is no key's own");
     let bulk = tranche.with_token(Some(token.trim()));
     let mut accepted = 0;
     while send(&bulk, &one).await.status == 202 {

@@ -12,6 +12,9 @@
 mod scene;
 
 mod audit_away;
+mod audit_export;
+mod audit_query;
+mod audit_verify;
 mod auth;
 mod channels;
 mod commands;
@@ -32,8 +35,15 @@ mod operators;
 mod outages;
 mod pepper;
 mod protocol;
+mod public_log;
 mod restore;
+mod retention;
 mod secrets;
+mod sensitive;
+mod streams;
 mod transfers;
 mod transitions;
+mod tree_restore;
 mod vault;
+mod webhook_receiver;
+mod webhooks;

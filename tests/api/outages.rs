@@ -33,7 +33,7 @@ async fn store_away(store: StoreKind) {
     let ready = scene.admin.get("/readyz").await.json(200);
     assert_eq!(
         ready,
-        json!({ "status": "ready", "store": "ok", "ledger": "ok" })
+        json!({ "status": "ready", "store": "ok", "ledger": "ok", "audit_log": "sound" })
     );
     assert_eq!(scene.milestone(&submitted).await["status"], "submitted");
     assert_eq!(scene.milestone(&paid).await["status"], "approved");
@@ -74,7 +74,7 @@ async fn postgres_away(scene: &Scene, submitted: &str, paid: &str) {
     let ready = readyz.get("/readyz").await.json(503);
     assert_eq!(
         ready,
-        json!({ "status": "unavailable", "store": "store unavailable", "ledger": "ok" })
+        json!({ "status": "unavailable", "store": "store unavailable", "ledger": "ok", "audit_log": "sound" })
     );
     readyz.get("/healthz").await;
     refused(scene, submitted, paid).await;
@@ -122,7 +122,7 @@ async fn ledger_away(store: StoreKind) {
     let ready = scene.admin.get("/readyz").await.json(503);
     assert_eq!(
         ready,
-        json!({ "status": "unavailable", "store": "ok", "ledger": "ledger unavailable" })
+        json!({ "status": "unavailable", "store": "ok", "ledger": "ledger unavailable", "audit_log": "sound" })
     );
     let view = scene.milestone(&refused).await;
     scene

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tranche_tests::support::service::StoreKind;
+use tranche_tests::support::service::{StoreKind, eventually};
 
 use crate::scene::{Scene, at, id, rows, text};
 
@@ -152,7 +152,7 @@ async fn addresses(store: StoreKind) {
         .json(200);
     assert_eq!(
         ready,
-        json!({ "status": "ready", "store": "ok", "ledger": "ok" })
+        json!({ "status": "ready", "store": "ok", "ledger": "ok", "audit_log": "sound" })
     );
     assert_eq!(health.header("x-content-type-options"), "nosniff");
 }
@@ -228,6 +228,12 @@ async fn pages(store: StoreKind) {
     }
     let milestones = format!("/v1/projects/{project}/milestones");
     let activity = format!("/v1/projects/{project}/activity");
+    eventually("every event has its place", async || {
+        let listing = scene.admin.get(&activity).await.json(200);
+        let is_sealed = |event: &Value| event["leaf_index"].is_i64();
+        rows(&listing).iter().all(is_sealed).then_some(())
+    })
+    .await;
     for list in ["/v1/projects", milestones.as_str(), activity.as_str()] {
         let whole = scene.admin.get(list).await.json(200);
         assert_eq!(whole["page"], json!({ "next_cursor": null, "limit": 50 }));

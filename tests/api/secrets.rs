@@ -7,6 +7,8 @@ use crate::scene::Scene;
 
 on_both_stores! {
     nowhere: no_secret_is_found_anywhere_on_sqlite, no_secret_is_found_anywhere_on_postgres;
+    sealed: no_sealed_detail_is_found_anywhere_on_sqlite,
+        no_sealed_detail_is_found_anywhere_on_postgres;
 }
 
 /// Something that must not be found, in every form that it could have.
@@ -156,5 +158,41 @@ async fn nowhere(store: StoreKind) {
     let hidden = Secret::new("it", "text", &wallet.bytes);
     for form in &hidden.forms {
         assert!(hidden.is_in(&[b"...", &form[..], b"..."].concat()));
+    }
+}
+
+// S9: what is sealed in events lies nowhere in clear: not in queue, spool, log, dead letters or the
+// service's own log, with everything logged, and whichever way the event went.
+async fn sealed(store: StoreKind) {
+    let detail = "Mme Curie, 7 rue Cuvier";
+    let options = Options {
+        log: "trace",
+        settings: vec![("TRANCHE_AUDIT_SEAL", "$.who.*,user_agent".to_owned())],
+        ..Options::default()
+    };
+    let scene = Scene::with(store, options);
+    let service = scene.tranche.caller("clinic", "service", None);
+    let event = |severity: &str| {
+        json!({ "action": "visit.made", "resource_type": "visit", "severity": severity,
+            "user_agent": detail, "details": { "who": { "name": detail }, "ward": "ward-seven" } })
+    };
+    let entries = ["critical", "warning", "info"].map(event);
+    let entries = json!({ "entries": entries });
+    service.post("/v1/audit/events", &entries).await.json(202);
+    // A log that takes nothing: the rest waits on the disk.
+    scene.tranche.break_audit().await;
+    let waiting = ["warning", "info"].map(event);
+    let waiting = json!({ "entries": waiting });
+    service.post("/v1/audit/events", &waiting).await.json(202);
+    let secret = [Secret::new("the detail", detail, detail.as_bytes())];
+    let places_now = places(&scene).await;
+    assert_eq!(found(&secret, &places_now), [] as [String; 0]);
+    let beside = [Secret::new("the ward", "ward-seven", b"ward-seven")];
+    let told = found(&beside, &places_now);
+    for place in ["the database", "queue.1.db"] {
+        assert!(
+            told.iter().any(|found| found.contains(place)),
+            "{place}: {told:?}"
+        );
     }
 }

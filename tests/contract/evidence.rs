@@ -1,6 +1,7 @@
 //! The way of an event: critical ones with their act, the others later, each exactly once.
 
 use tranche_application::audit::record::{EventRecord, LoggedEvent};
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_domain::{MilestoneStatus, ProjectId};
@@ -43,7 +44,11 @@ async fn try_relay(world: &World, limit: u32) -> Result<u64, StoreError> {
 
 async fn timeline(world: &World, project: Uuid) -> Vec<LoggedEvent> {
     let of = Timeline::Project(ProjectId(project));
-    world.queries.timeline(of, ALL).await.expect("it is read")
+    world
+        .queries
+        .timeline(of, Scope::All, ALL)
+        .await
+        .expect("it is read")
 }
 
 /// A critical act whose event the log refuses does not happen (M6, M13).

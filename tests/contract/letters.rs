@@ -107,6 +107,31 @@ pub async fn an_event_has_one_letter(subject: &dyn StoreUnderTest) {
     assert_eq!(count(subject).await, 2);
 }
 
+/// Two events under one id, neither in the log: whichever is the true one, a letter keeps it (F5).
+pub async fn what_differs_under_one_id_is_kept_apart(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let event = an_event(&world, world.id());
+    let differs = EventRecord {
+        details: json!({ "amount": "12.51" }),
+        ..event.clone()
+    };
+    let (first, second) = (letter(&world, &event), letter(&world, &differs));
+    bury(subject, from_ref(&first)).await;
+    bury(subject, &[second.clone(), letter(&world, &event)]).await;
+    bury(subject, &[letter(&world, &differs)]).await;
+    assert_eq!(all(subject).await, [second.clone(), first.clone()]);
+
+    // The one that is driven first has the id; the other is passed over, as it would have been.
+    let letters = subject.dead_letters();
+    for letter in [&second, &first] {
+        let redriven = letters.redrive(letter.id, world.now()).await;
+        assert_eq!(redriven.expect("it answers"), Redriven::Stored);
+    }
+    assert_eq!(count(subject).await, 0);
+    assert_eq!(subject.count("audit_events").await, 1);
+    assert_eq!(subject.count("audit_pending").await, 1);
+}
+
 /// Whatever JSON and broken bytes can hold is kept as text, zero characters too: escaped ones as they
 /// are, raw ones marked.
 pub async fn what_poisons_the_log_is_kept(subject: &dyn StoreUnderTest) {

@@ -1,5 +1,6 @@
 //! Every state is kept as it is, with one piece of evidence for each.
 
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_domain::disbursement::Judgement;
 use tranche_domain::milestone::{Edited, MilestoneEdit};
@@ -249,7 +250,7 @@ async fn is_proven(subject: &dyn StoreUnderTest, life: &Life<'_>) {
     let timeline = life
         .world
         .queries
-        .timeline(Timeline::Milestone(milestone), ALL);
+        .timeline(Timeline::Milestone(milestone), Scope::All, ALL);
     let mut seen: Vec<_> = timeline.await.expect("it is read");
     seen.reverse();
     let seen: Vec<_> = seen.iter().map(|logged| EventId(logged.event.id)).collect();
@@ -277,7 +278,10 @@ pub async fn a_deleted_milestone_leaves_its_evidence(subject: &dyn StoreUnderTes
         subject.evidence(id.0).await,
         [(1, events[0]), (2, events[1])]
     );
-    let timeline = world.queries.timeline(Timeline::Milestone(id), ALL).await;
+    let timeline = world
+        .queries
+        .timeline(Timeline::Milestone(id), Scope::All, ALL)
+        .await;
     let seen: Vec<_> = timeline.expect("it is read");
     let seen: Vec<_> = seen.iter().map(|logged| logged.event.id).collect();
     assert_eq!(seen, [events[1], events[0]]);

@@ -23,6 +23,7 @@
 //!   replace rows, a row be replaced by another of the same version. So a `BEFORE INSERT` trigger
 //!   demands version 1, no such milestone, and no evidence of a later version.
 //! - `audit_events`, `audit_leaves` and `milestone_evidence` refuse UPDATE, DELETE, TRUNCATE and replacement.
+//! - So do `audit_nodes`, `audit_checkpoints` and `audit_leaf_records`; the one row of `audit_tree` only grows.
 //!
 //! - Log and evidence are linked the other way too: nothing here can see whether the event that a
 //!   piece of evidence names exists, because it may still be in the outbox. The completeness
@@ -43,7 +44,9 @@
 //! | `audit_events` | `id, action, severity` |
 //! | `audit_leaves` | `leaf_index, event_id` |
 //! | `audit_pending` | `event_id` |
-//! | `audit_rollups`, `audit_dead_letters`, `audit_reports`, `audit_outbox`, `channel_accounts`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
+//! | `audit_subject_keys` | `id, subject, sealed, erased_at, created_at` |
+//! | `audit_nodes`, `audit_checkpoints`, `audit_tree`, `audit_leaf_records` | `level, place`; `size, signed_at`; `size`; `leaf_index, record` |
+//! | `audit_rollups`, `audit_dead_letters`, `audit_reports`, `audit_outbox`, `webhooks`, `webhook_secrets`, `channel_accounts`, `wallets`, `api_keys`, `idempotency_keys` | only counted |
 //!
 //! UUIDs are written as `'…'` literals of the hyphenated lower-case form, amounts as whole stroops.
 #![expect(
@@ -53,40 +56,64 @@
     reason = "test support: a rule that does not hold fails its test"
 )]
 
+pub mod actors;
+pub mod attacks;
 pub mod books;
+pub mod calendar;
 pub mod channels;
+pub mod counting;
+mod dialect;
 pub mod evidence;
 pub mod idempotency;
 pub mod leases;
+pub mod leaving;
 pub mod letters;
 pub mod lifecycle;
+mod log;
 pub mod numbering;
 pub mod pipeline;
 pub mod races;
 pub mod reading;
+pub mod retention;
 pub mod scene;
 pub mod seal;
 pub mod sealed;
+mod sealed_log;
+pub mod search;
+pub mod sensitive;
 pub mod settlements;
+pub mod subject_keys;
 pub mod tampered;
 mod tools;
+pub mod tree;
 pub mod unique;
 pub mod units;
+pub mod walks;
+pub mod webhooks;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tranche_application::ports::actors::Actors;
+use tranche_application::ports::audit_search::AuditSearch;
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::dead_letters::DeadLetters;
-use tranche_application::ports::numbering::Numbering;
+use tranche_application::ports::growth::LogGrowth;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::reports::Reports;
+use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
+use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::tree::Tree;
+use tranche_application::ports::verification::Verifiable;
+use tranche_application::ports::webhooks::Webhooks;
 use uuid::Uuid;
+
+pub use dialect::Dialect;
 
 /// A statement that the database refused, in its own words.
 pub type Refused = String;
@@ -135,11 +162,42 @@ pub trait StoreUnderTest: Send + Sync {
     /// The dead letters.
     fn dead_letters(&self) -> Arc<dyn DeadLetters>;
 
-    /// Numbers for events.
-    fn numbering(&self) -> Arc<dyn Numbering>;
+    /// The parts of the log.
+    fn retention(&self) -> Arc<dyn RetentionStore>;
+    /// Word of the log's growth.
+    fn growth(&self) -> Arc<dyn LogGrowth>;
+
+    /// Webhooks.
+    fn webhooks(&self) -> Arc<dyn Webhooks>;
 
     /// What processes tell of themselves.
     fn reports(&self) -> Arc<dyn Reports>;
+
+    /// The keys under which sensitive details are sealed.
+    fn subject_keys(&self) -> Arc<dyn SubjectKeys>;
+    /// The log, as it is read.
+    fn search(&self) -> Arc<dyn AuditSearch>;
+
+    /// Who the actors are.
+    fn actors(&self) -> Arc<dyn Actors>;
+
+    /// Makes a month of the archive, moves the rows of the log there that belong to it, whatever
+    /// their severity, and says how many there were.
+    async fn archive(&self, month: DateTime<Utc>) -> u64;
+
+    /// The public tree.
+    fn tree(&self) -> Arc<dyn Tree>;
+    /// The audit store, for whoever verifies it.
+    fn verifiable(&self) -> Arc<dyn Verifiable>;
+
+    /// What its statements are written in.
+    fn dialect(&self) -> Dialect;
+
+    /// Takes away every trigger that [`StoreUnderTest::force`] would still meet.
+    async fn drop_triggers(&self);
+
+    /// The columns of a table with their types, as the database's own catalogue has them.
+    async fn columns(&self, table: &str) -> Vec<(String, String)>;
 
     /// Another store on the same database, with connections of its own, as another process has.
     async fn second_store(&self) -> Arc<dyn Store>;
@@ -160,6 +218,18 @@ pub trait StoreUnderTest: Send + Sync {
 
     /// The leaf that has its number under this event.
     async fn numbered_leaf(&self, event: Uuid) -> Option<(i64, Vec<u8>)>;
+
+    /// The bytes of this leaf, where they are kept because its event is gone.
+    async fn leaf_record(&self, leaf_index: i64) -> Option<Vec<u8>>;
+
+    /// Makes the log's part for the month of a moment, where a store has such parts.
+    async fn make_month(&self, moment: DateTime<Utc>);
+
+    /// The one number that a statement gives.
+    async fn number(&self, sql: &str) -> i64;
+
+    /// The time by the store's own clock.
+    async fn now(&self) -> DateTime<Utc>;
 
     /// Every roll-up, sorted.
     async fn roll_ups(&self) -> Vec<RollUp>;
@@ -270,6 +340,7 @@ macro_rules! store_contract {
             letters: [
                 letters_are_kept_in_order,
                 an_event_has_one_letter,
+                what_differs_under_one_id_is_kept_apart,
                 what_poisons_the_log_is_kept,
                 a_letter_is_driven_again,
                 a_letter_that_cannot_be_stored_stays,
@@ -278,11 +349,77 @@ macro_rules! store_contract {
             ];
             numbering: [
                 events_are_numbered_without_a_gap,
-                two_numberers_number_once,
+                two_sealers_number_once,
                 a_late_commit_is_numbered_later,
                 a_numbered_event_is_not_numbered_again,
                 roll_ups_are_what_a_recount_gives,
                 leaves_are_append_only,
+            ];
+            retention: [
+                months_leave_when_it_is_time,
+                stragglers_follow_their_month,
+                a_dry_run_changes_nothing,
+                a_hold_keeps_what_it_touches,
+                a_hold_needs_its_event,
+                what_expires_is_exported_first,
+                one_runs_at_a_time,
+                nothing_young_is_touched,
+            ];
+            leaving: [
+                a_killed_run_is_finished_by_the_next,
+                what_is_not_sealed_stays,
+                a_part_goes_only_when_it_may,
+                what_was_altered_stays,
+                what_is_archived_is_append_only,
+            ];
+            search: [
+                every_filter_finds_what_it_matches,
+                filters_together_find_what_they_match,
+                texts_are_found_as_they_are,
+                details_are_contained_as_jsonb_has_it,
+                a_scope_is_all_there_is,
+                an_event_is_found_wherever_it_is,
+            ];
+            walks: [
+                pages_are_the_whole_and_nothing_twice,
+                an_offset_passes_over_the_newest,
+                a_walk_beside_writers_meets_each_event_once,
+                the_order_of_the_log_is_gapless,
+                late_commits_come_later_in_the_order,
+                the_archive_is_read_along,
+            ];
+            counting: [
+                statistics_are_a_recount,
+                counts_agree_while_writers_and_numberer_work,
+                a_projects_counts_are_its_own,
+                sizes_tell_every_row,
+            ];
+            actors: [
+                a_person_is_kept_as_told_last,
+                unknown_actors_have_no_names,
+            ];
+            attacks: [
+                an_intact_log_is_verified,
+                a_log_is_verified_while_it_grows,
+                every_column_of_a_row_matters,
+                rows_are_where_they_were,
+                the_tree_is_what_its_leaves_give,
+                the_end_stays,
+                history_is_not_rewritten,
+                checkpoints_are_what_was_signed,
+                roll_ups_are_recounted,
+                books_and_log_bear_each_other_out,
+                an_expired_row_leaves_its_record,
+            ];
+            tree: [
+                the_tree_is_that_of_its_leaves,
+                a_dropped_turn_never_was,
+                checkpoints_are_remembered_by_the_minute,
+                the_tree_only_grows,
+                a_record_is_made_of_its_row,
+                what_is_waiting_is_seen,
+                two_sealers_sign_one_history,
+                leaves_from_before_the_tree_are_sealed,
             ];
             idempotency: [
                 a_key_gives_its_answer_again,
@@ -306,16 +443,42 @@ macro_rules! store_contract {
                 figures_have_no_limit,
                 disbursements_are_filtered,
                 timelines_are_whole,
+                timelines_end_where_the_scope_does,
                 statistics_agree_with_the_rows,
                 keys_are_found_and_revoked,
                 sealed_wallets_are_found,
                 reads_wait_for_nobody,
+            ];
+            webhooks: [
+                a_webhook_reads_back_as_it_was_kept,
+                a_dropped_webhook_never_was,
+                a_webhook_has_one_driver,
+                a_webhook_lease_from_a_clock_ahead_ends,
+                drivers_share_webhooks,
+                progress_is_kept,
+                a_disabled_webhook_rests,
+                a_webhooks_secret_is_replaced,
+                word_comes_of_the_logs_growth,
             ];
             sealed: [
                 wallets_are_listed_in_pages,
                 a_wallet_is_resealed_from_the_key_it_was_under,
                 of_secrets_that_come_at_once_one_stays,
                 a_secret_is_resealed_from_the_key_it_was_under,
+            ];
+            sensitive: [
+                what_is_sensitive_is_sealed_and_opened,
+                what_is_erased_stays_closed_and_proven,
+                a_mark_opens_where_it_was_made_alone,
+                an_origin_is_sealed_for_its_request,
+            ];
+            subject_keys: [
+                of_keys_for_one_subject_the_first_stays,
+                an_erased_key_is_gone_for_good,
+                a_tombstone_is_never_changed,
+                a_subject_key_is_resealed_from_the_key_it_was_under,
+                an_erasure_and_its_event_commit_together,
+                mentions_are_counted,
             ];
         }
     };

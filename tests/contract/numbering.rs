@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::pipeline::events;
 use super::scene::{CHECKER, World};
 use super::tools::{census, ended};
-use super::{RollUp, StoreUnderTest};
+use super::{RollUp, StoreUnderTest, tree};
 
 async fn append(subject: &dyn StoreUnderTest, world: &World, events: &[Arc<EventRecord>]) {
     let new = subject.audit_store().append(events, world.now()).await;
@@ -19,7 +19,7 @@ async fn append(subject: &dyn StoreUnderTest, world: &World, events: &[Arc<Event
 }
 
 async fn number(subject: &dyn StoreUnderTest, limit: u32) -> u64 {
-    let numbered = subject.numbering().number(limit).await;
+    let numbered = tree::number(subject.tree().as_ref(), limit).await;
     numbered.expect("it numbers").expect("nobody else does")
 }
 
@@ -53,8 +53,8 @@ pub async fn events_are_numbered_without_a_gap(subject: &dyn StoreUnderTest) {
     assert_dense(subject, 25).await;
 }
 
-/// Two numberers beside writers: each event one number, no gap.
-pub async fn two_numberers_number_once(subject: &dyn StoreUnderTest) {
+/// Two sealers beside writers: each event one number, no gap.
+pub async fn two_sealers_number_once(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let writers: Vec<_> = (0..2)
         .map(|_| {
@@ -67,13 +67,13 @@ pub async fn two_numberers_number_once(subject: &dyn StoreUnderTest) {
             })
         })
         .collect();
-    let numberers: Vec<_> = (0..2)
+    let sealers: Vec<_> = (0..2)
         .map(|_| {
-            let numbering = subject.numbering();
+            let of = subject.tree();
             tokio::spawn(async move {
                 let mut numbered = 0;
                 for _ in 0..40 {
-                    let some = numbering.number(33).await.expect("it numbers");
+                    let some = tree::number(of.as_ref(), 33).await.expect("it numbers");
                     numbered += some.unwrap_or_default();
                 }
                 numbered
@@ -84,7 +84,7 @@ pub async fn two_numberers_number_once(subject: &dyn StoreUnderTest) {
         ended(writer).await;
     }
     let mut numbered = 0;
-    for one in numberers {
+    for one in sealers {
         numbered += ended(one).await;
     }
     numbered += number(subject, 1_000).await;
@@ -114,8 +114,8 @@ pub async fn a_late_commit_is_numbered_later(subject: &dyn StoreUnderTest) {
     let approval = locked.expect("it is there").approve(&act);
     let approval = approval.expect("it is submitted");
     late.record(&approval).await.expect("it is recorded");
-    let numbering = subject.numbering();
-    let beside = tokio::spawn(async move { numbering.number(100).await });
+    let of = subject.tree();
+    let beside = tokio::spawn(async move { tree::number(of.as_ref(), 100).await });
     tokio::task::yield_now().await;
     late.commit().await.expect("it is committed");
     let early = ended(beside).await.expect("it numbers");

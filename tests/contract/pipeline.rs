@@ -4,8 +4,9 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tranche_application::audit::meters::{Rates, Report, Totals};
+use tranche_application::audit::meters::{Evidence, Rates, Report, Totals};
 use tranche_application::audit::record::EventRecord;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::{Conflict, StoreError};
 use tranche_domain::ProjectId;
@@ -13,6 +14,7 @@ use tranche_domain::ProjectId;
 use super::StoreUnderTest;
 use super::scene::World;
 use super::tools::{an_event, census, conflicts, ended};
+use super::tree::number;
 
 const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
 
@@ -44,7 +46,11 @@ pub async fn what_is_appended_is_there_with_its_leaf(subject: &dyn StoreUnderTes
         after: None,
         limit: 1_000,
     };
-    let mut logged = world.queries.timeline(of, page).await.expect("it is read");
+    let mut logged = world
+        .queries
+        .timeline(of, Scope::All, page)
+        .await
+        .expect("it is read");
     logged.reverse();
     assert_eq!(logged.len(), 30);
     for (logged, event) in logged.iter().zip(&events) {
@@ -66,7 +72,7 @@ pub async fn what_is_in_the_log_is_passed_over(subject: &dyn StoreUnderTest) {
     let events = events(&world, 12);
     let new = log.append(&events[..4], world.now()).await;
     assert_eq!(new.expect("it is appended"), 4);
-    let numbered = subject.numbering().number(100).await;
+    let numbered = number(subject.tree().as_ref(), 100).await;
     assert_eq!(numbered.expect("it numbers"), Some(4));
     let new = log.append(&events[2..8], world.now()).await;
     assert_eq!(new.expect("two are there"), 4);
@@ -130,7 +136,7 @@ pub async fn an_id_has_one_severity(subject: &dyn StoreUnderTest) {
         assert_eq!(census(subject).await, before);
         let passed = log.append(&[other("info")], world.now()).await;
         assert_eq!(passed.expect("it is the same"), 0, "the control");
-        let numbered = subject.numbering().number(10).await;
+        let numbered = number(subject.tree().as_ref(), 10).await;
         numbered.expect("it numbers");
     }
     let both = [other("info"), other("warning")].map(|event| {
@@ -194,7 +200,8 @@ pub async fn a_probe_leaves_nothing_behind(subject: &dyn StoreUnderTest) {
     assert_eq!(new.expect("it was taken back"), 1);
 }
 
-fn report(process: &str, at: DateTime<Utc>, inserted: u64) -> Report {
+/// What a process may tell of itself.
+pub fn report(process: &str, at: DateTime<Utc>, inserted: u64) -> Report {
     Report {
         process: process.to_owned(),
         at,
@@ -210,6 +217,7 @@ fn report(process: &str, at: DateTime<Utc>, inserted: u64) -> Report {
         spool_bytes: u64::MAX,
         store_available: true,
         pages: true,
+        evidence: Evidence::NotKept,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tranche_application::keys::ApiKey;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::custody::SealedWallet;
 use tranche_application::ports::queries::{
     DisbursementFilter, MilestoneStats, Page, StatusTotal, Timeline,
@@ -163,7 +164,7 @@ pub async fn timelines_are_whole(subject: &dyn StoreUnderTest) {
     let actions = async |of| {
         let events = std::sync::Mutex::new(Vec::new());
         let seen = in_pages(
-            |page| world.queries.timeline(of, page),
+            |page| world.queries.timeline(of, Scope::All, page),
             |logged| {
                 let action = logged.event.action.clone();
                 events.lock().expect("one at a time").push(action);
@@ -196,6 +197,31 @@ pub async fn timelines_are_whole(subject: &dyn StoreUnderTest) {
             assert_eq!(moved.expect("it relays"), 3);
             work.commit().await.expect("it is committed");
         }
+    }
+}
+
+/// Somebody who sees one project sees no event of another, logged or on the way, by whatever name
+/// they ask (S9).
+pub async fn timelines_end_where_the_scope_does(subject: &dyn StoreUnderTest) {
+    let world = World::of(subject);
+    let (own, other) = (world.project(1_000).await.id, world.project(1_000).await.id);
+    let inside = world.payable(own, 1, 100).await.id;
+    let outside = world.payable(other, 1, 100).await.id;
+    let page = Page {
+        after: None,
+        limit: 100,
+    };
+    for (of, expected) in [
+        (Timeline::Project(own), 5),
+        (Timeline::Milestone(inside), 4),
+        (Timeline::Project(other), 0),
+        (Timeline::Milestone(outside), 0),
+    ] {
+        let seen = world.queries.timeline(of, Scope::Project(own), page).await;
+        let seen = seen.expect("it is read");
+        assert_eq!(seen.len(), expected, "{of:?}");
+        let all = world.queries.timeline(of, Scope::All, page).await;
+        assert!(all.expect("it is read").len() >= 4, "{of:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
+use tranche_domain::actor::SealedOrigin;
 use tranche_domain::disbursement::verdict::EXPIRED;
 use tranche_domain::disbursement::{DisbursementPlan, Failure, LedgerSlot, PreparedBurn};
 use tranche_domain::milestone::NewMilestone;
@@ -121,6 +122,10 @@ impl World {
                 }),
                 user_agent: some.then(|| "tests/1 (\"quoted\")".to_owned()),
                 request_id: some.then(|| format!("request-{tick}")),
+                sealed: (tick % 4 == 1).then(|| SealedOrigin {
+                    key: Uuid::from_u128(u128::from(low)),
+                    content: vec![low, 0, 255],
+                }),
             },
             at: at(tick),
             event_id: EventId(self.id()),

@@ -3,6 +3,7 @@
 //! Each refusal comes with its control: the same statement is taken once evidence is there, so that
 //! nothing is refused for a typing error.
 
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::burner::{BurnsSeen, SeenBurn};
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::StoreError;
@@ -105,7 +106,10 @@ pub async fn log_and_evidence_are_append_only(subject: &dyn StoreUnderTest) {
         after: None,
         limit: 100,
     };
-    let before = world.queries.timeline(Timeline::Milestone(id), page).await;
+    let before = world
+        .queries
+        .timeline(Timeline::Milestone(id), Scope::All, page)
+        .await;
     let before = before.expect("it is read");
     let event = before[0].event.id;
     for (table, key, row, column, value) in [
@@ -131,7 +135,10 @@ pub async fn log_and_evidence_are_append_only(subject: &dyn StoreUnderTest) {
             refused(subject, &sql).await;
         }
     }
-    let after = world.queries.timeline(Timeline::Milestone(id), page).await;
+    let after = world
+        .queries
+        .timeline(Timeline::Milestone(id), Scope::All, page)
+        .await;
     assert_eq!(after.expect("it is read"), before);
 }
 

@@ -17,7 +17,7 @@ const A_WHILE: Duration = Duration::from_millis(250);
 const FOR_EVER: Duration = Duration::from_secs(30);
 
 /// The tables that the rules look at.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 21] = [
     "projects",
     "milestones",
     "milestone_evidence",
@@ -32,6 +32,10 @@ const TABLES: [&str; 17] = [
     "audit_pending",
     "audit_outbox",
     "audit_leaves",
+    "audit_leaf_records",
+    "audit_nodes",
+    "audit_tree",
+    "audit_checkpoints",
     "audit_rollups",
     "audit_dead_letters",
     "audit_reports",

@@ -21,6 +21,7 @@ mod random;
 mod repeated;
 mod replicas;
 mod report;
+mod sealing;
 mod short;
 mod step;
 mod worker;

@@ -24,6 +24,7 @@ mod ledger;
 mod process;
 mod replica;
 mod sql;
+mod stream;
 mod wallet;
 
 use std::os::unix::process::ExitStatusExt;
@@ -38,6 +39,7 @@ pub use caller::{Answer, Caller, Wire};
 pub use ledger::{Burn, LedgerClient, Sandbox, eventually};
 pub use process::{Process, binary, failpoints_binary, run};
 pub use replica::Replica;
+pub use stream::{EventStream, StreamEvent};
 pub use wallet::Wallet;
 
 use crate::support::postgres::Database;

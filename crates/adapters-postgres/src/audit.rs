@@ -152,6 +152,10 @@ const NUMBERED_BEFORE: &str = "SELECT EXISTS (SELECT FROM audit_leaves WHERE eve
 /// Any other: in the outbox, so that the act does not depend on the log.
 pub(crate) const POSTED: &str = concat!("posted AS (", post!(), ")");
 
+/// A critical event that stands alone.
+static LOG: LazyLock<String> =
+    LazyLock::new(|| numbered(&format!("WITH {LOGGED} SELECT count(*) FROM logged")));
+
 static POST: LazyLock<String> = LazyLock::new(|| numbered(post!()));
 
 /// What another relay holds is being moved by it.
@@ -290,6 +294,21 @@ impl AuditLog for PostgresUnitOfWork {
             .execute(self.connection()?)
             .await;
         self.judge(posted)?;
+        Ok(())
+    }
+
+    async fn log(
+        &mut self,
+        event: &EventRecord,
+        recorded_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let leaf_hash = event.leaf_hash(recorded_at).map_err(not_canonical)?;
+        let logged = bind(sqlx::query(LOG.as_str()), event)
+            .bind(recorded_at)
+            .bind(leaf_hash.as_slice())
+            .execute(self.connection()?)
+            .await;
+        self.judge(logged)?;
         Ok(())
     }
 

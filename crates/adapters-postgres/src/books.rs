@@ -4,11 +4,12 @@
 //! disbursement once, and joins them by memo.
 
 mod differences;
-mod missing_events;
+pub(crate) mod missing_events;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::books::{Books, Difference, DifferenceKind, Watched};
 use tranche_application::ports::burner::BurnsSeen;
 use tranche_application::ports::store::StoreError;
@@ -134,6 +135,7 @@ impl Books for PostgresStore {
     }
 
     async fn missing_events(&self, limit: u32) -> Result<Vec<Difference>, StoreError> {
-        missing_events::of(self.pool(), limit).await
+        let mut reading = self.reading(Scope::All).await?;
+        missing_events::of(&mut *reading, limit).await
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::scope;
+
 /// A connection that lay idle for longer is tried before it is given out; a busy one never is,
 /// because trying is a round trip.
 const TRIED_AFTER: Duration = Duration::from_secs(5);
@@ -53,10 +55,12 @@ impl PostgresConfig {
             })
     }
 
-    /// The limits travel with the connection's start-up message, so that they cost no round trip.
+    /// Role and limits travel with the connection's start-up message, so that they cost no round
+    /// trip, and so that `RESET ROLE` leads back to the role.
     pub(crate) fn for_requests(&self, given: PgConnectOptions) -> PgConnectOptions {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         given.application_name("tranche").options([
+            ("role", scope::ROLE.to_owned()),
             ("statement_timeout", milliseconds(self.statement_timeout)),
             ("lock_timeout", milliseconds(self.lock_timeout)),
             (
@@ -66,8 +70,23 @@ impl PostgresConfig {
         ])
     }
 
+    /// Waiting for word takes for ever.
+    pub(crate) fn for_listening(given: PgConnectOptions) -> PgConnectOptions {
+        given.application_name("tranche-listener")
+    }
+
     /// Schema work takes the time it takes.
     pub(crate) fn for_maintenance(given: PgConnectOptions) -> PgConnectOptions {
         given.application_name("tranche-maintenance")
+    }
+
+    /// Upkeep takes its time too, and needs no more than the service's role.
+    pub(crate) fn for_upkeep(given: PgConnectOptions) -> PgConnectOptions {
+        Self::for_maintenance(given).options([("role", scope::ROLE)])
+    }
+
+    /// Retention has a role of its own.
+    pub(crate) fn for_retention(given: PgConnectOptions) -> PgConnectOptions {
+        Self::for_maintenance(given).options([("role", scope::RETENTION)])
     }
 }

@@ -9,9 +9,12 @@ use tranche_application::ports::custody::{
     SealedSecret, SealedSecrets, SealedWallet, SealedWallets,
 };
 use tranche_application::ports::store::{CredentialRepo, StoreError};
+use tranche_application::ports::subject_keys::SubjectKey;
+use uuid::Uuid;
 
 use crate::PostgresStore;
 use crate::errors::failed;
+use crate::subject_keys;
 use crate::unit_of_work::PostgresUnitOfWork;
 
 const KEEP_WALLET: &str = "INSERT INTO wallets (account_id, custody, key_id, sealed_seed)
@@ -82,6 +85,14 @@ impl SealedSecrets for PostgresStore {
             key_id: row.key_id,
             sealed: row.sealed,
         }))
+    }
+
+    async fn subject_keys_after(
+        &self,
+        id: Uuid,
+        limit: u32,
+    ) -> Result<Vec<SubjectKey>, StoreError> {
+        subject_keys::after(self.pool(), id, limit).await
     }
 
     async fn wallets_after(
@@ -164,6 +175,27 @@ impl CredentialRepo for PostgresUnitOfWork {
             .execute(self.connection()?)
             .await;
         Ok(self.judge(resealed)?.rows_affected() == 1)
+    }
+
+    async fn keep_subject_keys(&mut self, keys: &[SubjectKey]) -> Result<(), StoreError> {
+        self.put_subject_keys(keys).await
+    }
+
+    async fn reseal_subject_key(
+        &mut self,
+        key: &SubjectKey,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        self.replace_subject_key(key, from_key).await
+    }
+
+    async fn erase_subject_key(
+        &mut self,
+        subject: &[u8; 32],
+        at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<Option<Uuid>, StoreError> {
+        self.end_subject_key(subject, at, by).await
     }
 
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {

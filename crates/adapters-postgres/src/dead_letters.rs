@@ -92,17 +92,21 @@ impl DeadLetters for PostgresStore {
     }
 
     async fn letters(&self, page: Page) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut work = self.timed().await?;
         let rows = sqlx::query_as::<_, LetterRow>(LETTERS)
             .bind(page.after.unwrap_or(Uuid::max()))
-            .bind(i64::from(page.limit))
-            .fetch_all(self.pool());
-        let rows = self.deadline().wait(rows).await?;
+            .bind(i64::from(page.limit));
+        let (until, connection) = work.ask();
+        let rows = rows.fetch_all(connection);
+        let rows = until.wait(rows).await?;
         Ok(rows.into_iter().map(DeadLetter::from).collect())
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar::<_, i64>(COUNT).fetch_one(self.pool());
-        let count = self.deadline().wait(count).await?;
+        let mut work = self.timed().await?;
+        let (until, connection) = work.ask();
+        let count = sqlx::query_scalar::<_, i64>(COUNT).fetch_one(connection);
+        let count = until.wait(count).await?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 

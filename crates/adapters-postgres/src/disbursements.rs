@@ -47,7 +47,8 @@ macro_rules! disbursement_columns {
     () => {
         "d.id AS order_id, d.project_id AS payer_id, d.milestone_id, d.amount, \
          d.wallet_account_id, d.ordered_by_id, d.ordered_by_role, \
-         host(d.ip_address) AS ip_address, d.user_agent, d.request_id, d.prepared_at, \
+         host(d.ip_address) AS ip_address, d.user_agent, d.request_id, d.origin_key, \
+         d.origin_sealed, d.prepared_at, \
          d.burn_id AS first_burn_id, d.envelope, d.memo, d.network, d.sequence_account, \
          d.sequence, d.valid_until, d.signed_at_ledger, d.replacements, d.state, \
          d.operator_reason, d.proposal, d.settled_at, d.settled_burn_id, d.settled_ledger, \
@@ -99,10 +100,11 @@ const INSERT: &str = concat!(
     "disbursement AS (INSERT INTO disbursements (",
     mutable!(),
     ", id, project_id, milestone_id, amount, wallet_account_id, ordered_by_id, ordered_by_role, \
-     ip_address, user_agent, request_id, prepared_at, burn_id, envelope, memo, network, \
+     ip_address, user_agent, request_id, origin_key, origin_sealed, prepared_at, burn_id, \
+     envelope, memo, network, \
      sequence_account, sequence, valid_until, signed_at_ledger) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::inet, ?, ?, ?, ?, ?, ?, ?, \
-     ?, ?, ?, ?) RETURNING 1)"
+     ?, ?, ?, ?, ?, ?) RETURNING 1)"
 );
 const UPDATE: &str = concat!(
     "disbursement AS (UPDATE disbursements SET (",
@@ -147,6 +149,13 @@ fn order<'q>(query: Binding<'q>, disbursement: &'q Disbursement) -> Binding<'q> 
         .bind(origin.ip_address.map(|ip| ip.to_string()))
         .bind(origin.user_agent.as_deref())
         .bind(origin.request_id.as_deref())
+        .bind(origin.sealed.as_ref().map(|sealed| sealed.key))
+        .bind(
+            origin
+                .sealed
+                .as_ref()
+                .map(|sealed| sealed.content.as_slice()),
+        )
         .bind(disbursement.prepared_at)
         .bind(burn.id.0.as_str())
         .bind(burn.envelope.as_slice())

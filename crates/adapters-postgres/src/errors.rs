@@ -39,6 +39,14 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server ended the statement because it took too long.
+pub(crate) fn is_cancelled(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|code| code == "57014")
+}
+
 /// Whether the server's own word on a commit is missing: then it may have happened.
 fn is_silent(error: &sqlx::Error) -> bool {
     match error {

@@ -7,9 +7,14 @@
 //! The database keeps the rules by itself as well, whoever writes: see `migrations/`. Isolation is
 //! read committed; every write is guarded by a row lock or by the version before it.
 //!
+//! Every connection but those that change the schema takes a role that may do what the service needs
+//! and no more, and every transaction says how far it sees the audit log: see [`scope`].
+//!
 //! [`record`]: tranche_application::ports::store::UnitOfWork::record
 
+mod actors;
 mod audit;
+mod audit_search;
 mod audit_store;
 mod books;
 mod channels;
@@ -18,22 +23,29 @@ mod credentials;
 mod dead_letters;
 mod disbursements;
 mod errors;
+mod growth;
 mod idempotency;
 mod milestones;
-mod numbering;
 mod projects;
 mod queries;
 mod record;
 mod reports;
+mod retention;
 mod rows;
+mod scope;
 mod settlements;
+mod subject_keys;
 mod timed;
+mod tree;
 mod unit_of_work;
+mod verification;
+mod webhooks;
 
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
-use sqlx::{Connection, Postgres, Transaction};
+use sqlx::{Connection, Postgres, SqlSafeStr, Transaction};
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
 
 pub use config::PostgresConfig;
@@ -55,6 +67,8 @@ pub struct PostgresStore {
     pool: PgPool,
     /// For schema work, which may take longer than any request.
     maintenance: PgConnectOptions,
+    /// As [`Self::maintenance`], in the role of requests.
+    upkeep: PgConnectOptions,
     config: PostgresConfig,
 }
 
@@ -65,39 +79,62 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when the URL is malformed or nobody answers in time.
     pub async fn connect(url: &str, config: PostgresConfig) -> Result<Self, StoreError> {
         let given: PgConnectOptions = url.parse().map_err(failed)?;
-        // One connection first: a pool that waits for one does not say what is in its way.
-        let first = PgConnection::connect_with(&given);
+        let maintenance = PostgresConfig::for_maintenance(given.clone());
+        // One connection first: a pool that waits for one does not say what is in its way, and the
+        // role that the pool's connections take may have to be made yet.
+        let first = PgConnection::connect_with(&maintenance);
         let first = tokio::time::timeout(config.acquire_timeout, first).await;
-        let first = first.map_err(|_| unavailable("no answer in time"))?;
-        first.map_err(failed)?.close().await.map_err(failed)?;
-        let pool = config
-            .pool()
-            .connect_with(config.for_requests(given.clone()))
-            .await
+        let mut first = first
+            .map_err(|_| unavailable("no answer in time"))?
             .map_err(failed)?;
-        let store = Self {
-            pool,
-            maintenance: PostgresConfig::for_maintenance(given),
+        warn_if_forgetful(&mut first).await?;
+        first.close().await.map_err(failed)?;
+        Ok(Self {
+            pool: config
+                .pool()
+                .connect_lazy_with(config.for_requests(given.clone())),
+            maintenance,
+            upkeep: PostgresConfig::for_upkeep(given),
             config,
-        };
-        store.warn_if_forgetful().await?;
-        Ok(store)
+        })
     }
 
     /// Brings the schema up to this program's, and makes audit partitions ahead. Safe to run
-    /// from several replicas at once, and again.
+    /// from several replicas at once, and again; where the schema is this program's already, without
+    /// any privilege but the service's.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when a migration fails or the schema is newer than the program.
+    /// [`StoreError::Unavailable`] when a migration fails, when the schema is newer than the program,
+    /// or when connections do not come in the restricted role.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.maintenance_connection().await?;
-        MIGRATOR
-            .run(&mut connection)
-            .await
-            .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        connection.close().await.map_err(failed)?;
+        if check_schema(&self.pool).await.is_err() {
+            let mut connection = PgConnection::connect_with(&self.maintenance)
+                .await
+                .map_err(failed)?;
+            MIGRATOR
+                .run(&mut connection)
+                .await
+                .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            connection.close().await.map_err(failed)?;
+        }
+        self.check_role().await?;
         self.ensure_partitions(MONTHS_AHEAD).await?;
         Ok(())
+    }
+
+    /// A pooler may drop what the start-up message asks for: then nobody would be restricted.
+    async fn check_role(&self) -> Result<(), StoreError> {
+        let role: String = sqlx::query_scalar("SELECT current_user::text")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)?;
+        if role == scope::ROLE {
+            return Ok(());
+        }
+        Err(unavailable(format!(
+            "connections come as {role} and not in the role {}: a pooler between must pass `options`",
+            scope::ROLE
+        )))
     }
 
     /// Makes the audit partitions of this month and of `months_ahead` more, and says how many were
@@ -107,7 +144,7 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Conflict`] to try again when writers hold the default partition for too long.
     pub async fn ensure_partitions(&self, months_ahead: u16) -> Result<u32, StoreError> {
-        let mut connection = self.maintenance_connection().await?;
+        let mut connection = self.upkeep_connection().await?;
         let made: i32 = sqlx::query_scalar(ENSURE_PARTITIONS)
             .bind(i32::from(months_ahead))
             .bind(self.config.lock_timeout.as_millis().to_string())
@@ -123,41 +160,33 @@ impl PostgresStore {
         self.pool.close().await;
     }
 
-    pub(crate) const fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
-    async fn maintenance_connection(&self) -> Result<PgConnection, StoreError> {
-        PgConnection::connect_with(&self.maintenance)
+    /// A connection in the role of requests, without their limits.
+    pub(crate) async fn upkeep_connection(&self) -> Result<PgConnection, StoreError> {
+        PgConnection::connect_with(&self.upkeep)
             .await
             .map_err(failed)
     }
 
-    /// A signed burn must be on disk before it is sent: a store that loses what it confirmed could
-    /// burn twice.
-    async fn warn_if_forgetful(&self) -> Result<(), StoreError> {
-        let off: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM pg_settings
-             WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
-        if !off.is_empty() {
-            tracing::warn!(settings = ?off, "the database may lose commits when it crashes");
-        }
-        Ok(())
+    /// A connection in the one role by which events leave the log.
+    pub(crate) async fn retention_connection(&self) -> Result<PgConnection, StoreError> {
+        let options = PostgresConfig::for_retention(self.maintenance.clone());
+        PgConnection::connect_with(&options).await.map_err(failed)
+    }
+
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// Begins a transaction. A connection that the server closed while it lay idle shows only now,
     /// when nothing has been asked of it yet: the next one is as good.
     async fn transaction(
         &self,
-        begin: &'static str,
+        begin: impl SqlSafeStr,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let begin = begin.into_sql_str();
         let mut dead = 0;
         loop {
-            match self.pool.begin_with(begin).await {
+            match self.pool.begin_with(begin.clone()).await {
                 Ok(transaction) => return Ok(transaction),
                 Err(error)
                     if dead < self.config.max_connections && errors::is_dead_connection(&error) =>
@@ -168,12 +197,36 @@ impl PostgresStore {
             }
         }
     }
+
+    /// Begins to read for somebody who sees so far. Dropped when it is read.
+    pub(crate) async fn reading(
+        &self,
+        scope: Scope,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.transaction(scope::begin_reading(scope)).await
+    }
+}
+
+/// A signed burn must be on disk before it is sent: a store that loses what it confirmed could burn
+/// twice.
+async fn warn_if_forgetful(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let off: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM pg_settings
+         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    if !off.is_empty() {
+        tracing::warn!(settings = ?off, "the database may lose commits when it crashes");
+    }
+    Ok(())
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn begin(&self) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        let transaction = self.transaction("BEGIN").await?;
+        let transaction = self.transaction(scope::BEGIN).await?;
         Ok(Box::new(PostgresUnitOfWork::new(transaction)))
     }
 }

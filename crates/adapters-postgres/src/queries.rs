@@ -7,9 +7,10 @@ mod stats;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::keys::ApiKey;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{
     DisbursementFilter, MilestoneStats, Page, Queries, Timeline,
 };
@@ -69,6 +70,10 @@ macro_rules! timeline {
             $of,
             " = $1 AND id < $2 ORDER BY id DESC LIMIT $3) UNION ALL (",
             select_event!(),
+            ", recorded_at FROM audit_archive WHERE ",
+            $of,
+            " = $1 AND id < $2 ORDER BY id DESC LIMIT $3) UNION ALL (",
+            select_event!(),
             ", NULL FROM audit_outbox WHERE ",
             $of,
             " = $1 AND id < $2 ORDER BY id DESC LIMIT $3) ORDER BY id DESC LIMIT $3) page \
@@ -102,12 +107,12 @@ where
         .transpose()
 }
 
-async fn many<R, T>(pool: &PgPool, query: Binding<'_>) -> Result<Vec<T>, StoreError>
+async fn many<'e, R, T>(from: impl PgExecutor<'e>, query: Binding<'_>) -> Result<Vec<T>, StoreError>
 where
     R: for<'r> FromRow<'r, PgRow>,
     T: TryFrom<R, Error = StoreError>,
 {
-    let rows = query.fetch_all(pool).await.map_err(failed)?;
+    let rows = query.fetch_all(from).await.map_err(failed)?;
     rows.iter()
         .map(|row| R::from_row(row).map_err(failed)?.try_into())
         .collect()
@@ -185,7 +190,12 @@ impl Queries for PostgresStore {
         many::<DisbursementRow, _>(self.pool(), query).await
     }
 
-    async fn timeline(&self, of: Timeline, page: Page) -> Result<Vec<LoggedEvent>, StoreError> {
+    async fn timeline(
+        &self,
+        of: Timeline,
+        scope: Scope,
+        page: Page,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
         let (text, id) = match of {
             Timeline::Project(id) => (PROJECT_TIMELINE, id.0),
             Timeline::Milestone(id) => (MILESTONE_TIMELINE, id.0),
@@ -194,7 +204,8 @@ impl Queries for PostgresStore {
             .bind(id)
             .bind(before(page))
             .bind(i64::from(page.limit));
-        many::<LoggedRow, _>(self.pool(), query).await
+        let mut reading = self.reading(scope).await?;
+        many::<LoggedRow, _>(&mut *reading, query).await
     }
 
     async fn key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {

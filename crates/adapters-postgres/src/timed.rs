@@ -1,17 +1,13 @@
 //! Transactions of the pipeline: nobody waits for one beyond the longest statement, even when the
 //! server says nothing at all.
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, SqlSafeStr, Transaction};
 use tokio::time::{Duration, Instant, timeout_at};
 use tranche_application::ports::store::StoreError;
 
 use crate::PostgresStore;
-use crate::errors::{failed, not_committed, unavailable};
-
-/// Tables that grow by millions of rows, or empty all the time, outrun the figures that plans are made
-/// from, and a plan is kept: one that reads such a table whole was fast for a minute. Every statement
-/// of the pipeline has its index.
-const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off";
+use crate::errors::{failed, is_cancelled, not_committed, unavailable};
+use crate::scope;
 
 /// When waiting ends.
 #[derive(Clone, Copy)]
@@ -32,6 +28,24 @@ impl Deadline {
             Err(_) => Err(unavailable("no answer in time")),
         }
     }
+
+    /// As [`Deadline::wait`], for a statement with a limit of its own that the server keeps: what
+    /// takes longer is too much to ask for.
+    pub(crate) async fn wait_for_search<T>(
+        self,
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        match timeout_at(self.0, statement).await {
+            Ok(answer) => answer.map_err(|error| {
+                if is_cancelled(&error) {
+                    StoreError::TooMuch
+                } else {
+                    failed(error)
+                }
+            }),
+            Err(_) => Err(unavailable("no answer in time")),
+        }
+    }
 }
 
 /// A transaction with a deadline for all of it. Dropped, it never was.
@@ -43,8 +57,13 @@ pub(crate) struct Timed {
 impl PostgresStore {
     /// Begins a transaction that has as long as one statement may take.
     pub(crate) async fn timed(&self) -> Result<Timed, StoreError> {
+        self.timed_from(scope::BEGIN_PIPELINE).await
+    }
+
+    /// As [`PostgresStore::timed`], begun by this statement.
+    pub(crate) async fn timed_from(&self, begin: impl SqlSafeStr) -> Result<Timed, StoreError> {
         let until = self.deadline();
-        match timeout_at(until.0, self.transaction(BEGIN)).await {
+        match timeout_at(until.0, self.transaction(begin)).await {
             Ok(transaction) => Ok(Timed {
                 transaction: transaction?,
                 until,

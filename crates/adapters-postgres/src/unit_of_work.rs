@@ -8,10 +8,12 @@ use std::mem;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres, Transaction};
+use tranche_application::ports::retention::HoldRepo;
 use tranche_application::ports::store::{
     AuditLog, Conflict, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo,
     ProjectRepo, StoreError, UnitOfWork,
 };
+use tranche_application::ports::webhooks::WebhookRepo;
 use tranche_domain::Change;
 
 use crate::errors::{failed, not_committed, unavailable};
@@ -85,6 +87,14 @@ impl UnitOfWork for PostgresUnitOfWork {
     }
 
     fn audit(&mut self) -> &mut dyn AuditLog {
+        self
+    }
+
+    fn holds(&mut self) -> &mut dyn HoldRepo {
+        self
+    }
+
+    fn webhooks(&mut self) -> &mut dyn WebhookRepo {
         self
     }
 

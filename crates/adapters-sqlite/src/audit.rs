@@ -26,6 +26,16 @@ impl AuditLog for SqliteUnitOfWork {
         Ok(())
     }
 
+    async fn log(
+        &mut self,
+        event: &EventRecord,
+        recorded_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        log(self.connection()?, event, recorded_at).await?;
+        self.done();
+        Ok(())
+    }
+
     async fn bury_oldest(
         &mut self,
         letter: Uuid,
@@ -69,10 +79,12 @@ pub(crate) async fn append(
          actor_id, actor_role, resource_type, resource_id, previous_status, new_status, changes, \
          metadata, details, ip_address, user_agent, request_id, salt, recorded_at) \
          SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
-         WHERE NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?)",
+         WHERE NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?) \
+         AND NOT EXISTS (SELECT 1 FROM audit_leaves WHERE event_id = ?)",
     );
     let logged = bind(query, EventRow::from(event))
         .bind(micros(recorded_at))
+        .bind(event.id.to_string())
         .bind(event.id.to_string())
         .execute(&mut *connection)
         .await

@@ -4,7 +4,7 @@
 //! disbursement once, and joins them by memo.
 
 mod differences;
-mod missing_events;
+pub(crate) mod missing_events;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -9,12 +9,15 @@ use tranche_application::ports::custody::{
     SealedSecret, SealedSecrets, SealedWallet, SealedWallets,
 };
 use tranche_application::ports::store::{Conflict, CredentialRepo, StoreError};
+use tranche_application::ports::subject_keys::SubjectKey;
 use tranche_domain::{ProjectId, Role};
+use uuid::Uuid;
 
 use crate::SqliteStore;
 use crate::channels;
 use crate::errors::{failed, is_taken};
 use crate::rows::{Row, micros};
+use crate::subject_keys;
 use crate::unit_of_work::SqliteUnitOfWork;
 
 #[async_trait]
@@ -107,6 +110,33 @@ impl CredentialRepo for SqliteUnitOfWork {
         Ok(resealed.rows_affected() == 1)
     }
 
+    async fn keep_subject_keys(&mut self, keys: &[SubjectKey]) -> Result<(), StoreError> {
+        subject_keys::keep(self.connection()?, keys).await?;
+        self.done();
+        Ok(())
+    }
+
+    async fn reseal_subject_key(
+        &mut self,
+        key: &SubjectKey,
+        from_key: &str,
+    ) -> Result<bool, StoreError> {
+        let ours = subject_keys::reseal(self.connection()?, key, from_key).await?;
+        self.done();
+        Ok(ours)
+    }
+
+    async fn erase_subject_key(
+        &mut self,
+        subject: &[u8; 32],
+        at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let erased = subject_keys::erase(self.connection()?, subject, at, by).await?;
+        self.done();
+        Ok(erased)
+    }
+
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         let roles: Vec<&str> = key.roles.iter().map(|role| role.as_str()).collect();
         sqlx::query(
@@ -166,6 +196,14 @@ impl SealedSecrets for SqliteStore {
             key_id: row.key_id,
             sealed: row.sealed,
         }))
+    }
+
+    async fn subject_keys_after(
+        &self,
+        id: Uuid,
+        limit: u32,
+    ) -> Result<Vec<SubjectKey>, StoreError> {
+        subject_keys::after(&self.reader, id, limit).await
     }
 
     async fn wallets_after(

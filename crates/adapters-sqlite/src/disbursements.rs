@@ -144,13 +144,13 @@ async fn insert(
     let row = DisbursementRow::from(disbursement);
     let inserted = sqlx::query(
         "INSERT INTO disbursements (id, project_id, milestone_id, amount, wallet_account_id, \
-         ordered_by_id, ordered_by_role, ip_address, user_agent, request_id, prepared_at, \
-         burn_id, envelope, memo, network, sequence_account, sequence, valid_until, \
+         ordered_by_id, ordered_by_role, ip_address, user_agent, request_id, origin_key, \
+         origin_sealed, prepared_at, burn_id, envelope, memo, network, sequence_account, sequence, valid_until, \
          signed_at_ledger, replacements, state, operator_reason, proposal, settled_at, \
          settled_burn_id, settled_ledger, failed_at, failure_code, failure_detail, attempts, \
          version) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-         ?, ?, ?, ?)",
+         ?, ?, ?, ?, ?, ?)",
     )
     .bind(row.id)
     .bind(row.project_id)
@@ -162,6 +162,8 @@ async fn insert(
     .bind(row.ip_address)
     .bind(row.user_agent)
     .bind(row.request_id)
+    .bind(row.origin_key)
+    .bind(row.origin_sealed)
     .bind(row.prepared_at)
     .bind(row.burn_id)
     .bind(row.envelope)

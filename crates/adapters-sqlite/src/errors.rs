@@ -19,6 +19,7 @@ use tranche_application::ports::store::{Conflict, StoreError};
 
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
+const INTERRUPTED: u32 = 9;
 const IO: u32 = 10;
 const TOO_BIG: u32 = 18;
 const MISMATCH: u32 = 20;
@@ -63,6 +64,11 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
 /// Whether a value that must be unique may be taken: ask the tables which.
 pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(UNIQUE | PRIMARY_KEY | ROW_ID | TRIGGER))
+}
+
+/// Whether the statement was ended because its search took too long.
+pub(crate) fn is_interrupted(error: &sqlx::Error) -> bool {
+    code(error) == Some(INTERRUPTED)
 }
 
 /// Whether a trigger of ours refused the row.

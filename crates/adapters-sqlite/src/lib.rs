@@ -7,7 +7,9 @@
 //!
 //! A commit is on the disk when it returns (`synchronous = FULL`).
 
+mod actors;
 mod audit;
+mod audit_search;
 mod audit_store;
 mod books;
 mod channels;
@@ -15,14 +17,19 @@ mod credentials;
 mod dead_letters;
 mod disbursements;
 mod errors;
+mod growth;
 mod idempotency;
 mod milestones;
-mod numbering;
 mod projects;
 mod queries;
 mod reports;
+mod retention;
 mod rows;
+mod subject_keys;
+mod tree;
 mod unit_of_work;
+mod verification;
+mod webhooks;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -145,6 +152,13 @@ async fn connect(
         let opened = SqlitePoolOptions::new()
             .acquire_timeout(settings.acquire_timeout)
             .max_connections(connections)
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // A search watches its own progress, not that of whoever comes after it.
+                    connection.lock_handle().await?.remove_progress_handler();
+                    Ok(true)
+                })
+            })
             .connect_with(options.clone())
             .await;
         match opened.map_err(failed) {

@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::keys::ApiKey;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{
     DisbursementFilter, MilestoneStats, Page, Queries, Timeline,
 };
@@ -120,8 +121,13 @@ impl Queries for SqliteStore {
         all(rows.fetch_all(&self.reader).await)
     }
 
-    async fn timeline(&self, of: Timeline, page: Page) -> Result<Vec<LoggedEvent>, StoreError> {
-        timeline::timeline(&self.reader, of, page).await
+    async fn timeline(
+        &self,
+        of: Timeline,
+        scope: Scope,
+        page: Page,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        timeline::timeline(&self.reader, of, scope, page).await
     }
 
     async fn key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {

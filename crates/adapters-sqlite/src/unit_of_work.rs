@@ -7,10 +7,12 @@
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tranche_application::audit::record::EventRecord;
+use tranche_application::ports::retention::HoldRepo;
 use tranche_application::ports::store::{
     AuditLog, Conflict, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo,
     ProjectRepo, StoreError, UnitOfWork,
 };
+use tranche_application::ports::webhooks::WebhookRepo;
 use tranche_domain::Change;
 
 use crate::errors::{not_committed, unavailable};
@@ -69,6 +71,14 @@ impl UnitOfWork for SqliteUnitOfWork {
     }
 
     fn audit(&mut self) -> &mut dyn AuditLog {
+        self
+    }
+
+    fn holds(&mut self) -> &mut dyn HoldRepo {
+        self
+    }
+
+    fn webhooks(&mut self) -> &mut dyn WebhookRepo {
         self
     }
 

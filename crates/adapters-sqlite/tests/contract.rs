@@ -8,21 +8,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::DateTime;
+use chrono::{DateTime, Months, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
 use tempfile::TempDir;
 use tranche_adapters_sqlite::SqliteStore;
+use tranche_application::audit::filter::lowest_id;
+use tranche_application::ports::actors::Actors;
+use tranche_application::ports::audit_search::AuditSearch;
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::dead_letters::DeadLetters;
-use tranche_application::ports::numbering::Numbering;
+use tranche_application::ports::growth::LogGrowth;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::reports::Reports;
+use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
-use tranche_tests::contract::{Refused, RollUp, StoreUnderTest};
+use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::tree::Tree;
+use tranche_application::ports::verification::Verifiable;
+use tranche_application::ports::webhooks::Webhooks;
+use tranche_tests::contract::{Dialect, Refused, RollUp, StoreUnderTest};
 use uuid::Uuid;
 
 /// A migrated store on a file of its own, and two doors past it.
@@ -108,12 +116,84 @@ impl StoreUnderTest for Subject {
         Arc::new(self.store.clone())
     }
 
-    fn numbering(&self) -> Arc<dyn Numbering> {
+    fn reports(&self) -> Arc<dyn Reports> {
         Arc::new(self.store.clone())
     }
 
-    fn reports(&self) -> Arc<dyn Reports> {
+    fn retention(&self) -> Arc<dyn RetentionStore> {
         Arc::new(self.store.clone())
+    }
+
+    fn growth(&self) -> Arc<dyn LogGrowth> {
+        Arc::new(self.store.clone())
+    }
+
+    fn webhooks(&self) -> Arc<dyn Webhooks> {
+        Arc::new(self.store.clone())
+    }
+
+    fn tree(&self) -> Arc<dyn Tree> {
+        Arc::new(self.store.clone())
+    }
+
+    fn subject_keys(&self) -> Arc<dyn SubjectKeys> {
+        Arc::new(self.store.clone())
+    }
+
+    fn search(&self) -> Arc<dyn AuditSearch> {
+        Arc::new(self.store.clone())
+    }
+
+    fn actors(&self) -> Arc<dyn Actors> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn archive(&self, month: DateTime<Utc>) -> u64 {
+        let end = month.checked_add_months(Months::new(1)).expect("a month");
+        let ids = format!("id >= '{}' AND id < '{}'", lowest_id(month), lowest_id(end));
+        let guard = "SELECT sql FROM sqlite_schema WHERE name = 'audit_events_no_delete'";
+        let guard: String = sqlx::query_scalar(guard)
+            .fetch_one(&self.owner)
+            .await
+            .expect("the guard");
+        let moved = self.count(&format!("audit_events WHERE {ids}")).await;
+        self.execute(&format!(
+            "INSERT INTO audit_archive SELECT * FROM audit_events WHERE {ids}; \
+             DROP TRIGGER audit_events_no_delete; \
+             DELETE FROM audit_events WHERE {ids}; {guard}"
+        ))
+        .await
+        .expect("they move over");
+        u64::try_from(moved).expect("a count")
+    }
+
+    fn verifiable(&self) -> Arc<dyn Verifiable> {
+        Arc::new(self.store.clone())
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn drop_triggers(&self) {
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+                .fetch_all(&self.forger)
+                .await
+                .expect("the triggers");
+        for name in names {
+            self.force(&format!("DROP TRIGGER {name}"))
+                .await
+                .expect("it goes");
+        }
+    }
+
+    async fn columns(&self, table: &str) -> Vec<(String, String)> {
+        sqlx::query_as("SELECT name, type FROM pragma_table_info(?1) ORDER BY cid")
+            .bind(table)
+            .fetch_all(&self.forger)
+            .await
+            .expect("the columns")
     }
 
     async fn second_store(&self) -> Arc<dyn Store> {
@@ -149,6 +229,31 @@ impl StoreUnderTest for Subject {
             .fetch_optional(&self.owner)
             .await
             .expect("it reads")
+    }
+
+    async fn leaf_record(&self, leaf_index: i64) -> Option<Vec<u8>> {
+        sqlx::query_scalar("SELECT record FROM audit_leaf_records WHERE leaf_index = ?")
+            .bind(leaf_index)
+            .fetch_optional(&self.owner)
+            .await
+            .expect("it reads")
+    }
+
+    async fn make_month(&self, _: DateTime<Utc>) {}
+
+    async fn number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.owner)
+            .await
+            .expect("it reads")
+    }
+
+    async fn now(&self) -> DateTime<Utc> {
+        let seconds = sqlx::query_scalar("SELECT unixepoch()")
+            .fetch_one(&self.owner)
+            .await
+            .expect("it reads");
+        DateTime::from_timestamp_secs(seconds).expect("a time")
     }
 
     async fn roll_ups(&self) -> Vec<RollUp> {

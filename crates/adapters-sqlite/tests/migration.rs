@@ -3,9 +3,9 @@
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tranche_adapters_sqlite::SqliteStore;
 use tranche_application::ports::books::Books;
-use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
 use tranche_domain::{BurnId, DisbursementId, DisbursementState};
+use tranche_tests::contract::tree::number;
 use uuid::Uuid;
 
 /// Before accounts were leased, two burns of one wallet could be in flight.
@@ -73,7 +73,7 @@ async fn rows_of_the_former_schema_are_taken_over() {
         matches!(&settled.state, DisbursementState::Settled { burn: named, .. } if *named == burn)
     );
     // Leaves that waited before there were roll-ups get their numbers and are counted.
-    let numbered = store.number(10).await.expect("it numbers");
+    let numbered = number(&store, 10).await.expect("it numbers");
     assert_eq!(numbered, Some(2));
     let counted = "SELECT group_concat(bucket || ' ' || (starts_at / 1000000) || ' ' || severity \
         || ' ' || action || ' ' || resource_type || ' ' || events, ', ') FROM \

@@ -1,26 +1,28 @@
 //! Who calls: API keys, the tokens of an OIDC issuer, and what each role may do.
 
+pub mod acquaintance;
 pub mod known_keys;
 pub mod oidc;
 pub mod permission;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tranche_application::Caller;
 use tranche_application::keys::{ApiKey, KeyRing};
+use tranche_application::ports::actors::Person;
 use tranche_application::ports::store::StoreError;
 use tranche_domain::{Actor, Origin, ProjectId, Role};
 
 use oidc::OidcError;
 pub use permission::Permission;
 
+use crate::listening::Peer;
 use crate::problem::Problem;
 use crate::rate_limit::{Account, Rate};
 use crate::request_id::RequestId;
@@ -45,6 +47,8 @@ pub struct Identity {
     pub roles: Vec<Role>,
     /// The only project it may see, or all.
     pub scope: Option<ProjectId>,
+    /// Who that is, as far as the credential says it itself.
+    pub person: Person,
 }
 
 impl Authenticated {
@@ -96,10 +100,11 @@ impl Authenticated {
     }
 }
 
-/// Checks the credential of every call to `/v1`, before anything else is looked at: without one,
+/// Checks the credential of every call to `/v1`, and for records of the log, before anything else is looked at: without one,
 /// nobody learns which addresses and parameters there are.
 pub async fn middleware(State(served): State<Served>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/v1/") {
+    let path = request.uri().path();
+    if !path.starts_with("/v1/") && !path.starts_with("/tile/entries/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -123,7 +128,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 
 impl Authenticated {
     async fn check(parts: &mut Parts, served: &Served) -> Result<Self, Problem> {
-        let token = bearer(parts).ok_or_else(|| {
+        let token = token(&parts.headers).ok_or_else(|| {
             unauthorized(
                 "auth.missing",
                 "send an API key as `Authorization: Bearer …`",
@@ -131,8 +136,8 @@ impl Authenticated {
         })?;
         let ip_address = parts
             .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip().to_canonical());
+            .get::<ConnectInfo<Peer>>()
+            .map(|info| info.0.address.ip().to_canonical());
         let user_agent = parts
             .headers
             .get(header::USER_AGENT)
@@ -143,13 +148,20 @@ impl Authenticated {
             ip_address,
             user_agent,
             request_id,
+            sealed: None,
         };
         let keys = if TRUSTING.contains(&(parts.method.clone(), parts.uri.path())) {
             Keys::Known(served)
         } else {
             Keys::Stored(&served.app)
         };
-        Self::identified(token, origin, keys).await
+        let is_recorded = matches!(keys, Keys::Stored(_));
+        let mut caller = Self::identified(token, origin, keys).await?;
+        if is_recorded {
+            let sensitive = &served.app.sensitive;
+            caller.origin = sensitive.origin(caller.origin, &caller.subject).await;
+        }
+        Ok(caller)
     }
 
     /// Whoever a token speaks for, calling from there.
@@ -166,6 +178,7 @@ impl Authenticated {
             subject,
             roles,
             scope,
+            person: _,
         } = identity;
         Ok(Self {
             subject,
@@ -232,8 +245,9 @@ impl Keys<'_> {
     }
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+/// The token that a call bears.
+pub fn token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -259,6 +273,7 @@ async fn identify(token: &str, keys: Keys<'_>) -> Result<(Identity, Account), Pr
             subject: key.subject,
             roles: key.roles,
             scope: key.project_id,
+            person: Person::default(),
         };
         return Ok((identity, account));
     }
@@ -274,6 +289,7 @@ async fn identify(token: &str, keys: Keys<'_>) -> Result<(Identity, Account), Pr
             refused()
         }
     })?;
+    app.acquaintances.meet(&identity.subject, &identity.person);
     let account = Account {
         name: format!("subject {}", identity.subject),
         rate: None,

@@ -6,17 +6,23 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tranche_adapters_postgres::{MONTHS_AHEAD, PostgresStore};
+use tranche_application::Services;
 use tranche_application::audit::alerts::Alerts;
 use tranche_application::audit::failsafe::Failsafe;
+use tranche_application::audit::follower::Follower;
 use tranche_application::audit::losses::Losses;
-use tranche_application::audit::numberer::Numberer;
 use tranche_application::audit::prober::Prober;
 use tranche_application::audit::relay::Relay;
 use tranche_application::audit::reporter::Reporter;
+use tranche_application::audit::retention::Retention;
+use tranche_application::audit::retention::daily::{Daily, DailyRuns};
+use tranche_application::audit::tree::keeper::Keeper;
+use tranche_application::audit::tree::sealer::Sealer;
 use tranche_application::audit::worker::Worker;
 use tranche_application::disbursement::{Disbursements, Reconciler};
 use tranche_application::ports::monitor::Monitor;
 use tranche_application::ports::queue::AuditQueue;
+use tranche_application::webhooks::Dispatcher;
 
 use crate::alerting::{LogSink, pagers};
 use crate::config::{Config, Role};
@@ -81,8 +87,6 @@ impl Background<'_> {
             for _ in 0..config.pipeline.workers {
                 self.work(opened, pipeline.queue.clone(), "queue");
             }
-            let numberer = Numberer::new(pipeline.services.clone(), stores.numbering.clone());
-            self.start("audit.numberer", move |stop| numberer.clone().run(stop));
             if let Some(postgres) = stores.postgres() {
                 self.start("audit.partitions", move |stop| {
                     make_partitions(postgres.clone(), stop)
@@ -91,12 +95,36 @@ impl Background<'_> {
         }
     }
 
+    /// What archives old events and lets go what has expired, daily.
+    pub fn retain(&self, opened: &Opened, retention: &Retention, at: Daily) {
+        let meters = opened.pipeline.meters.clone();
+        let runs = DailyRuns::new(retention.clone(), meters, at);
+        self.start("audit.retention", move |stop| runs.clone().run(stop));
+    }
+
+    /// What seals the log, and keeps its checkpoints. Only who has the master key does, so that
+    /// processes that only work need none.
+    pub fn seal(&self, services: &Services, stores: &Stores, keeper: &Keeper) {
+        let sealer = Sealer::new(services.clone(), stores.tree.clone(), keeper.clone());
+        self.start("audit.sealer", move |stop| sealer.clone().run(stop));
+        let keeper = keeper.clone();
+        self.start("audit.keeper", move |stop| keeper.clone().run(stop));
+    }
+
     /// What keeps the service's own events from memory.
     pub fn keep(&self, failsafe: &Failsafe) {
         let failsafe = failsafe.clone();
         self.start("audit.failsafe", move |stop| {
             failsafe.clone().run(stop, DRAIN)
         });
+    }
+
+    /// What hands events on as they come into the log.
+    pub fn hand_on(&self, follower: &Follower, dispatcher: &Dispatcher) {
+        let follower = follower.clone();
+        self.start("audit.follow", move |stop| follower.clone().run(stop));
+        let dispatcher = dispatcher.clone();
+        self.start("webhook.dispatch", move |stop| dispatcher.clone().run(stop));
     }
 
     /// A worker on a queue.

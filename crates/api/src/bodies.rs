@@ -1,8 +1,12 @@
 //! What callers send, as the API reference shows it and as our own client sends it. Reading is
 //! stricter and names every flaw: [`crate::form`].
 
+mod retention;
+
 use serde::Serialize;
 use utoipa::ToSchema;
+
+pub use retention::{HoldBody, LiftHoldBody, RetentionRunBody};
 
 /// Opens a project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -186,4 +190,85 @@ pub struct IncomingEventBody {
     /// `info`.
     #[schema(pattern = "^(info|warning|critical)$")]
     pub severity: Option<String>,
+}
+
+/// A webhook to be made.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the API reference shows it; reading is another matter"
+)]
+pub struct WebhookBody {
+    /// Where events are posted: https, or http to this machine.
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        example = "https://receiver.example/hook"
+    )]
+    pub url: String,
+    /// What it is for; 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub description: Option<String>,
+    /// Which events; all if absent.
+    pub filter: Option<WebhookFilterBody>,
+}
+
+/// Conditions that an event must all meet.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the API reference shows it; reading is another matter"
+)]
+pub struct WebhookFilterBody {
+    /// `info`, `warning`, `critical`.
+    #[schema(max_items = 3)]
+    pub severity: Option<Vec<String>>,
+    /// Actions.
+    #[schema(max_items = 100)]
+    pub action: Option<Vec<String>>,
+    /// Who did it.
+    #[schema(max_items = 100)]
+    pub actor: Option<Vec<String>>,
+    /// Kinds of thing.
+    #[schema(max_items = 100)]
+    pub resource_type: Option<Vec<String>>,
+    /// Which thing.
+    #[schema(min_length = 1, max_length = 500)]
+    pub resource_id: Option<String>,
+    /// In which project.
+    pub project_id: Option<uuid::Uuid>,
+    /// To which milestone.
+    pub milestone_id: Option<uuid::Uuid>,
+    /// A text somewhere in it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub q: Option<String>,
+    /// What its details contain.
+    #[schema(value_type = Option<Object>)]
+    pub details: Option<serde_json::Value>,
+}
+
+/// From where a webhook goes on.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the API reference shows it; reading is another matter"
+)]
+pub struct ReplayBody {
+    /// The leaf index of the first event; where it stood if absent.
+    #[schema(minimum = 0)]
+    pub from: Option<i64>,
+}
+
+/// Erases what is sealed of a subject.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErasureBody {
+    /// The subject's id: an actor's, or what a configured path names.
+    #[schema(min_length = 1, max_length = 500)]
+    pub subject: String,
+    /// Why; kept in the log for good, so it should name nobody.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub reason: String,
+    /// Only tell what it would be about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }

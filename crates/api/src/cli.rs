@@ -1,14 +1,22 @@
 //! The command line.
 
+mod retention;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use secrecy::SecretString;
+use tranche_application::audit::export::Format;
+use tranche_application::audit::filter::EventFilter;
+use tranche_application::audit::verify::key::VerifierKey;
 use tranche_domain::{Amount, Role};
 use uuid::Uuid;
 
+use crate::audit_query::{FilterQuery, Reader};
 use crate::config::Settings;
 use crate::rate_limit::Rate;
+
+pub use retention::{HoldCommand, PlaceArgs, RetentionCommand};
 
 /// Releases a fund's money milestone by milestone: burn, NAV, milestone and evidence move together.
 #[derive(Parser)]
@@ -61,6 +69,29 @@ pub enum Command {
     /// Look at the audit events that the log refused, and try them again
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Archive old audit events, let go what has expired, and keep what is held
+    #[command(subcommand)]
+    Retention(RetentionCommand),
+    /// Copy the audit log, or a part of it, into a file
+    Export(ExportArgs),
+    /// The audit log's verifier key, and a database that contradicts its checkpoints
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Erase what is sealed of a subject, for good; asks first
+    Erase {
+        /// The subject's id: an actor's, or what a path of `TRANCHE_AUDIT_SEAL` names
+        #[arg(long, value_name = "ID")]
+        subject: String,
+        /// Why; kept in the log for good, so it should name nobody
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Only tell how many events it would be about
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Issue, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -82,10 +113,113 @@ pub enum Command {
     /// Make and list channel accounts: as many burns are in flight at once as there are channels
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Verify the audit log: that nothing in it was altered, put in, taken out or cut off; exit code
+    /// 0 if so, 1 if not, 2 if that could not be found out
+    Verify(VerifyArgs),
     /// Print the settings in force, secrets masked
     Config,
     /// Print the OpenAPI document
     Openapi,
+}
+
+/// What is copied, and where to.
+#[derive(Args)]
+pub struct ExportArgs {
+    /// csv and parquet are tables; ndjson carries what proves it, for `verify --export`
+    #[arg(long, value_name = "csv|ndjson|parquet", value_parser = format)]
+    pub format: Format,
+    /// The file; it appears when it is whole
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Overwrite the file
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+/// Which events: all conditions given must be met, as `GET /v1/audit/events` has them.
+#[derive(Args)]
+pub struct FilterArgs {
+    /// info, warning or critical
+    #[arg(long, value_name = "NAME[,NAME…]")]
+    severity: Option<String>,
+    /// What was done, such as milestone.approved
+    #[arg(long, value_name = "NAME[,NAME…]")]
+    action: Option<String>,
+    /// By whom
+    #[arg(long, value_name = "ID[,ID…]")]
+    actor: Option<String>,
+    /// To what kind of thing
+    #[arg(long, value_name = "NAME[,NAME…]")]
+    resource_type: Option<String>,
+    /// To which one
+    #[arg(long, value_name = "ID")]
+    resource_id: Option<String>,
+    /// In this project
+    #[arg(long, value_name = "ID")]
+    project_id: Option<String>,
+    /// To this milestone
+    #[arg(long, value_name = "ID")]
+    milestone_id: Option<String>,
+    /// It occurred then or later, such as 2026-11-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// It occurred before
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// This text is somewhere in it
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Its details contain this JSON object
+    #[arg(long, value_name = "JSON")]
+    details: Option<String>,
+}
+
+impl FilterArgs {
+    /// The filter, or every flag that is wrong.
+    pub fn filter(self) -> anyhow::Result<EventFilter> {
+        let query = FilterQuery {
+            severity: self.severity,
+            action: self.action,
+            actor: self.actor,
+            resource_type: self.resource_type,
+            resource_id: self.resource_id,
+            project_id: self.project_id,
+            milestone_id: self.milestone_id,
+            from: self.from,
+            to: self.to,
+            q: self.q,
+            details: self.details,
+        };
+        let mut reader = Reader::default();
+        let filter = query.read(&mut reader);
+        reader.finish(filter).map_err(|problem| {
+            let flags = problem.errors.iter().map(|error| {
+                let flag = error.field.replace('_', "-");
+                format!("--{flag} {}", error.message)
+            });
+            anyhow::anyhow!(flags.collect::<Vec<_>>().join("; "))
+        })
+    }
+}
+
+/// What is verified, and by what.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// A file of `export --format ndjson`, instead of the database; needs neither it nor a network
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    pub export: Option<PathBuf>,
+    /// The log's verifier key, noted down when it was made known
+    #[arg(long, value_name = "VKEY", value_parser = verifier_key)]
+    pub key: Option<VerifierKey>,
+    /// A checkpoint that was kept outside the database; may be given several times [default: those in
+    /// the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Vec<PathBuf>,
+    /// A line of JSON for each finding, and one for the summary
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand)]
@@ -119,6 +253,19 @@ pub enum DeadLettersCommand {
 }
 
 #[derive(Subcommand)]
+pub enum LogCommand {
+    /// Print the verifier key of the audit log, for outsiders to pin
+    Key,
+    /// Let the log go on from this database although it contradicts the checkpoint that this data
+    /// folder keeps, because an older one had to be restored; recorded in the log
+    Accept {
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+}
+
+#[derive(Subcommand)]
 pub enum KeyCommand {
     /// Issue a key and print it, once
     Issue {
@@ -131,9 +278,16 @@ pub enum KeyCommand {
         /// The only project it may see
         #[arg(long, value_name = "ID")]
         project: Option<Uuid>,
+        /// What they are called, shown beside what they did
+        #[arg(long, value_name = "NAME", value_parser = subject)]
+        name: Option<String>,
+        /// Their address, shown beside what they did
+        #[arg(long, value_name = "ADDRESS", value_parser = subject)]
+        email: Option<String>,
         /// How many requests with audit events it may send, such as 5000/h (s, min, h or d)
-        #[arg(long, value_name = "N/h", value_parser = rate_limit)]
-        rate_limit: Option<String>,
+        // Not the service's setting of the same name, whose value would come here with the environment.
+        #[arg(long = "rate-limit", value_name = "N/h", value_parser = rate_limit)]
+        own_rate_limit: Option<String>,
     },
     /// List keys
     List,
@@ -243,6 +397,14 @@ pub enum ChannelsCommand {
     },
     /// List them, with what each is busy with
     List,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| "must be csv, ndjson or parquet".to_owned())
+}
+
+fn verifier_key(text: &str) -> Result<VerifierKey, String> {
+    VerifierKey::parse(text.trim()).map_err(|error| error.to_string())
 }
 
 fn subject(text: &str) -> Result<String, String> {

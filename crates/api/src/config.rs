@@ -4,8 +4,13 @@
 
 mod alerts;
 mod custody;
+mod database;
 mod ledger;
 mod pipeline;
+mod place;
+mod realtime;
+mod retention;
+mod sensitive;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -15,15 +20,20 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use thiserror::Error;
+use tranche_application::audit::sensitive::Rules;
+use tranche_application::audit::tree::note::Origin;
 
 use crate::rate_limit;
-
 pub use alerts::{AlertSettings, Alerting, PagerDuty};
-pub use ledger::Ledger;
-
-pub use pipeline::{Pipeline, PipelineSettings, Queue, Role};
-
 pub use custody::{Custody, CustodySettings, KeySource, TokenSource, Vault};
+pub use database::Database;
+use database::database;
+pub use ledger::Ledger;
+pub use pipeline::{Pipeline, PipelineSettings, Queue, Role};
+use place::place;
+pub use realtime::{Realtime, RealtimeSettings};
+pub use retention::{Retention, RetentionSettings};
+pub use sensitive::SensitiveSettings;
 
 /// A setting that cannot be used.
 #[derive(Debug, Error)]
@@ -143,7 +153,16 @@ pub struct Settings {
     pipeline: PipelineSettings,
     #[command(flatten)]
     #[serde(flatten)]
+    retention: RetentionSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
     alerts: AlertSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    realtime: RealtimeSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    sensitive: SensitiveSettings,
     /// An OIDC issuer whose tokens are accepted too
     #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
     oidc_issuer: Option<String>,
@@ -168,8 +187,17 @@ pub struct Settings {
     oidc_roles_claim: Option<String>,
     /// How many requests with audit events a key may send, such as 5000/h (s, min, h or d), or `off`
     /// [default: 1000/h]; a key's own limit goes before it
-    #[arg(long, env = "TRANCHE_RATE_LIMIT", global = true, value_name = "N/h")]
+    #[arg(
+        long = "default-rate-limit",
+        env = "TRANCHE_RATE_LIMIT",
+        global = true,
+        value_name = "N/h"
+    )]
     rate_limit: Option<String>,
+    /// The name of the audit log in its checkpoints, such as `audit.example.com/tranche`; outsiders
+    /// pin it, so it stays [default: one made of the log's key]
+    #[arg(long, env = "TRANCHE_LOG_ORIGIN", global = true, value_name = "NAME")]
+    log_origin: Option<String>,
     /// Where incidents are reported too
     #[arg(
         long,
@@ -182,15 +210,6 @@ pub struct Settings {
     /// What is logged, such as `info` or `tranche_api=debug` [default: info]
     #[arg(long, env = "TRANCHE_LOG", global = true, value_name = "FILTER")]
     log: Option<String>,
-}
-
-/// Which database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A SQLite file.
-    Sqlite(PathBuf),
-    /// A PostgreSQL URL.
-    Postgres(String),
 }
 
 /// An OIDC issuer.
@@ -223,14 +242,22 @@ pub struct Config {
     pub custody: Custody,
     /// The audit pipeline.
     pub pipeline: Pipeline,
+    /// How long audit events are kept.
+    pub retention: Retention,
     /// An OIDC issuer.
     pub oidc: Option<OidcSettings>,
     /// How much a credential may do.
     pub rate_limits: rate_limit::Defaults,
+    /// The name of the audit log in its checkpoints.
+    pub log_origin: Option<Origin>,
     /// Where incidents are reported too.
     pub sentry_dsn: Option<String>,
     /// Whom to tell when the audit pipeline stops being right.
     pub alerting: Alerting,
+    /// Streams and webhooks.
+    pub realtime: Realtime,
+    /// What is sealed in audit events.
+    pub sensitive: Rules,
     /// What is logged.
     pub log: String,
 }
@@ -267,10 +294,14 @@ impl Settings {
             data_dir,
             custody: std::mem::take(&mut self.custody).resolve()?,
             pipeline: std::mem::take(&mut self.pipeline).resolve()?,
+            retention: std::mem::take(&mut self.retention).resolve()?,
             oidc: self.oidc()?,
             rate_limits: rate_limits(self.rate_limit.as_deref())?,
+            log_origin: origin(self.log_origin.as_deref())?,
             sentry_dsn: self.sentry_dsn,
             alerting: self.alerts.resolve()?,
+            realtime: self.realtime.resolve()?,
+            sensitive: self.sensitive.resolve()?,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -286,10 +317,14 @@ impl Settings {
         )* } }
         fill!(listen database_url ledger stellar_rpc_url stellar_witness_rpc_url stellar_most_fee
             stellar_network_passphrase asset burn_ttl_seconds sandbox_listen sandbox_ledger_ms
-            data_dir oidc_issuer oidc_audience oidc_jwks_url oidc_roles_claim rate_limit sentry_dsn log);
+            data_dir oidc_issuer oidc_audience oidc_jwks_url oidc_roles_claim rate_limit log_origin sentry_dsn
+            log);
         self.custody.fill_from(file.custody);
         self.pipeline.fill_from(file.pipeline);
+        self.retention.fill_from(file.retention);
         self.alerts.fill_from(file.alerts);
+        self.realtime.fill_from(file.realtime);
+        self.sensitive.fill_from(file.sensitive);
     }
 
     fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
@@ -381,34 +416,17 @@ fn number(
 }
 
 fn rate_limits(text: Option<&str>) -> Result<rate_limit::Defaults, ConfigError> {
-    let Some(text) = text else {
-        return Ok(rate_limit::Defaults::default());
+    let read = |text: &str| {
+        let read: Result<rate_limit::Defaults, _> = text.parse();
+        let why = |error| format!("is \"{text}\" and {error}, or off");
+        read.map_err(|error| value("TRANCHE_RATE_LIMIT", why(error)))
     };
-    text.parse().map_err(|error| {
-        value(
-            "TRANCHE_RATE_LIMIT",
-            format!("is \"{text}\" and {error}, or off"),
-        )
-    })
+    Ok(text.map(read).transpose()?.unwrap_or_default())
 }
 
-fn database(url: Option<&str>, data_dir: &Path) -> Result<Database, ConfigError> {
-    let setting = "TRANCHE_DATABASE_URL";
-    let Some(url) = url else {
-        return Ok(Database::Sqlite(data_dir.join("tranche.db")));
-    };
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let path = path.split('?').next().unwrap_or(path);
-        if path.is_empty() || path == ":memory:" {
-            return Err(value(setting, "must name a file: sqlite://tranche.db"));
-        }
-        return Ok(Database::Sqlite(PathBuf::from(path)));
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Database::Postgres(url.to_owned()));
-    }
-    Err(value(setting, "must begin with sqlite:// or postgres://"))
+fn origin(text: Option<&str>) -> Result<Option<Origin>, ConfigError> {
+    let origin = text.map(Origin::parse).transpose();
+    origin.map_err(|error| value("TRANCHE_LOG_ORIGIN", error.to_string()))
 }
 
 impl Config {
@@ -435,6 +453,8 @@ impl Config {
         let masked = |given: bool| if given { "********" } else { "" };
         self.custody.describe(&mut lines);
         self.pipeline.describe(&mut lines);
+        self.retention.describe(&mut lines);
+        lines.push(format!("TRANCHE_AUDIT_SEAL={}", self.sensitive));
         if let Some(oidc) = &self.oidc {
             lines.push(format!("TRANCHE_OIDC_ISSUER={}", oidc.issuer));
             lines.push(format!("TRANCHE_OIDC_AUDIENCE={}", oidc.audience));
@@ -443,37 +463,15 @@ impl Config {
             lines.push(format!("TRANCHE_OIDC_ROLES_CLAIM={}", oidc.roles_claim));
         }
         lines.push(format!("TRANCHE_RATE_LIMIT={}", self.rate_limits));
+        let origin = self.log_origin.as_ref().map_or("", Origin::as_str);
+        lines.push(format!("TRANCHE_LOG_ORIGIN={origin}"));
         lines.push(format!(
             "TRANCHE_SENTRY_DSN={}",
             masked(self.sentry_dsn.is_some())
         ));
         self.alerting.describe(&mut lines);
+        self.realtime.describe(&mut lines);
         lines.push(format!("TRANCHE_LOG={}", self.log));
         lines.join("\n")
-    }
-}
-
-/// Where a URL leads, without what may be secret in it: credentials, path and query.
-fn place(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "********".to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let host = rest[..end].rsplit('@').next().unwrap_or("");
-    let more = if end == rest.len() && !rest.contains('@') {
-        ""
-    } else {
-        "/…"
-    };
-    format!("{scheme}://{host}{more}")
-}
-
-impl std::fmt::Display for Database {
-    /// Where it is, without anything secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => f.write_str(&place(url)),
-        }
     }
 }

@@ -8,7 +8,9 @@ use secrecy::ExposeSecret;
 use tranche_adapters_stellar::{
     Custodians, LocalCustody, MasterKey, VaultConfig, VaultToken, VaultTransit,
 };
+use tranche_application::audit::tree::note::LogKey;
 use tranche_application::keys::KeyRing;
+use tranche_application::keys::log_key::{LogKeyError, log_key};
 use tranche_application::keys::pepper::{Kept, PepperError, key_ring};
 use zeroize::Zeroizing;
 
@@ -57,6 +59,21 @@ impl Keyholder {
                 PepperError::Store(error) => error.into(),
                 other => anyhow::Error::new(other).context("TRANCHE_MASTER_KEY"),
             })
+    }
+
+    /// The key that signs the log's checkpoints; made and kept at the first start.
+    pub async fn log_key(&self, config: &Config, stores: &Stores) -> anyhow::Result<LogKey> {
+        let key = log_key(
+            stores.store.as_ref(),
+            stores.secrets.as_ref(),
+            self.local.as_ref(),
+            &SystemEntropy,
+            config.log_origin.clone(),
+        );
+        key.await.map_err(|error| match error {
+            LogKeyError::Store(error) => error.into(),
+            other => anyhow::Error::new(other).context("TRANCHE_MASTER_KEY"),
+        })
     }
 
     /// Routes wallets to their custodians.

@@ -30,6 +30,7 @@ fn rotation(stores: &Stores, keys: &Keyholder) -> Rotation {
         stores.secrets.clone(),
         keys.local.clone(),
         LOCAL,
+        stores.webhooks.clone(),
     )
 }
 

@@ -165,6 +165,23 @@ pub fn text<T>(
     }
 }
 
+/// A string of one line, as it is.
+pub fn line(max: usize) -> impl FnOnce(&Value) -> Result<String, Flaw> {
+    move |value| {
+        let text = value
+            .as_str()
+            .ok_or_else(|| "must be a string".to_owned())?;
+        let good = (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(format!(
+                "must have 1 to {max} characters, without control characters"
+            ))
+        }
+    }
+}
+
 /// An amount, as a string so that no client rounds it.
 pub fn amount(value: &Value) -> Result<Amount, Flaw> {
     match value {

@@ -2,12 +2,19 @@
 
 pub mod activity;
 pub mod audit_events;
+pub mod audit_export;
+pub mod audit_log;
+pub mod audit_stream;
 pub mod disbursements;
+pub mod erasures;
 pub mod milestones;
 pub mod monitoring;
 pub mod operations;
 pub mod projects;
+pub mod public_log;
 pub mod resolutions;
+pub mod retention;
+pub mod webhooks;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;

@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use tranche_application::Caller;
 use tranche_application::keys::IssueKey;
+use tranche_application::ports::actors::Person;
+use tranche_application::ports::clock::Clock;
 use tranche_domain::{Actor, Origin, ProjectId, Role};
 
 use crate::cli::KeyCommand;
 use crate::config::Config;
 use crate::serve::say;
+use crate::system::SystemClock;
 use crate::wiring;
 
 /// Runs a key command.
@@ -20,7 +23,9 @@ pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCod
             subject,
             roles,
             project,
-            rate_limit,
+            own_rate_limit,
+            name,
+            email,
         } => {
             let project_id = project.map(ProjectId);
             if let Some(id) = project_id
@@ -32,8 +37,13 @@ pub async fn run(command: KeyCommand, config: &Config) -> anyhow::Result<ExitCod
                 subject,
                 roles,
                 project_id,
-                rate_limit,
+                rate_limit: own_rate_limit,
             };
+            let person = Person { name, email };
+            stores
+                .actors
+                .keep(&new.subject, &person, SystemClock.now())
+                .await?;
             say(keys.issue(new, &operator()).await?.expose());
         }
         KeyCommand::List => {

@@ -2,6 +2,7 @@
 
 mod alerting;
 mod answer;
+mod audit_query;
 mod auth;
 mod background;
 mod batch;
@@ -9,34 +10,46 @@ mod bodies;
 mod channel_commands;
 mod cli;
 mod config;
+mod copies;
+mod cursor;
 mod custody;
 mod custody_commands;
 mod dead_letters_commands;
 mod demo;
 mod disbursement_commands;
+mod erase_command;
+mod export_command;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod form;
 mod handlers;
 mod incoming;
+mod kept_checkpoints;
 mod key_commands;
+mod listening;
+mod log_commands;
 mod master_key;
 mod metrics;
 mod monitor;
 mod page;
 mod pipeline;
 mod problem;
+mod progress;
 mod queue_commands;
 mod rate_limit;
+mod receivers;
 mod reconcile_command;
 mod request_id;
+mod retention_commands;
 mod routes;
 mod sandbox;
 mod sentry_client;
 mod serve;
 mod state;
+mod streams;
 mod supervise;
 mod system;
+mod verify_command;
 mod views;
 mod wiring;
 
@@ -52,11 +65,15 @@ use crate::config::{Config, Role};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let failed = match &cli.command {
+        Command::Verify(_) => ExitCode::from(verify_command::NOT_DONE),
+        _ => ExitCode::FAILURE,
+    };
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tranche: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
+            failed
         }
     }
 }
@@ -114,7 +131,23 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             return dead_letters_commands::run(command, config).await;
         }
         Command::Custody(command) => return custody_commands::run(command, config).await,
+        Command::Log(command) => return log_commands::run(command, config).await,
+        Command::Erase {
+            subject,
+            reason,
+            dry_run,
+            yes,
+        } => {
+            let asked = erase_command::Asked {
+                subject,
+                reason,
+                dry_run,
+                yes,
+            };
+            return erase_command::run(asked, config).await;
+        }
         Command::Key(command) => return key_commands::run(command, config).await,
+        Command::Retention(command) => return retention_commands::run(command, config).await,
         Command::Reconcile { check, accept_gap } => {
             return reconcile_command::run(check, accept_gap, config).await;
         }
@@ -122,6 +155,8 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             return disbursement_commands::run(command, config).await;
         }
         Command::Channels(command) => return channel_commands::run(command, config).await,
+        Command::Export(args) => return export_command::run(args, config).await,
+        Command::Verify(args) => return Ok(verify_command::run(args, config).await),
         Command::Config => serve::say(&config.describe()),
         Command::Openapi => serve::say(&routes::openapi().to_pretty_json()?),
     }

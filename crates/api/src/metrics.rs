@@ -4,23 +4,29 @@
 //! says so in its `HELP` and must not be added up.
 
 mod described;
+mod realtime;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::http::{Method, StatusCode};
+use chrono::{DateTime, Utc};
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tranche_application::audit::meters::Report;
-use tranche_application::audit::monitoring::Monitoring;
+use tranche_application::audit::meters::{Evidence, Meters, Report};
+use tranche_application::audit::monitoring::{DEADLINE, Monitoring};
+use tranche_application::audit::tree::keeper::{Keeper, Standing};
 
 /// Seconds, from a read of one row to the longest answer there may be.
 const BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
 ];
+/// More waiting leaves are not counted.
+const MOST_WAITING: u32 = 1_000_000;
 /// How often observations are put into their buckets, so that they take no room.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -44,6 +50,7 @@ impl Metrics {
         let process = Collector::default();
         with_local_recorder(&recorder, || {
             described::describe();
+            realtime::describe();
             process.describe();
         });
         Ok(Self { recorder, process })
@@ -64,11 +71,18 @@ impl Metrics {
 
     /// Everything in Prometheus' text format. What does not answer in time is `NaN`.
     pub async fn render(&self, monitoring: &Monitoring) -> String {
-        let (own, dead_letters) = tokio::join!(monitoring.own(), monitoring.dead_letters());
-        let held = monitoring.pipeline().meters.held();
+        let (own, dead_letters, waiting) = tokio::join!(
+            monitoring.own(),
+            monitoring.dead_letters(),
+            waiting(monitoring.keeper())
+        );
+        let meters = &monitoring.pipeline().meters;
         with_local_recorder(&self.recorder, || {
             self.process.collect();
-            pipeline(&own, dead_letters, held);
+            pipeline(&own, dead_letters, meters);
+            if let Some(keeper) = monitoring.keeper() {
+                public_log(keeper.standing(), own.at, waiting);
+            }
         });
         self.recorder.handle().render()
     }
@@ -100,7 +114,7 @@ fn known(method: &Method) -> &str {
 }
 
 /// Sets the pipeline's figures to what they are now.
-fn pipeline(own: &Report, dead_letters: Option<u64>, held: u64) {
+fn pipeline(own: &Report, dead_letters: Option<u64>, meters: &Meters) {
     let totals = own.totals;
     counter!("tranche_audit_inserted_total").absolute(totals.inserted);
     counter!("tranche_audit_batch_failures_total").absolute(totals.failed);
@@ -108,21 +122,42 @@ fn pipeline(own: &Report, dead_letters: Option<u64>, held: u64) {
     counter!("tranche_audit_overflow_total").absolute(totals.overflow);
     counter!("tranche_audit_spooled_total").absolute(totals.spooled);
     counter!("tranche_audit_buried_total").absolute(totals.buried);
+    counter!("tranche_webhooks_disabled_total").absolute(totals.webhooks_disabled);
     gauge!("tranche_audit_queue_events").set(own.queue_length.map_or(f64::NAN, float));
     gauge!("tranche_audit_dead_letters").set(dead_letters.map_or(f64::NAN, float));
     gauge!("tranche_audit_spool_events").set(float(own.spool_events));
     gauge!("tranche_audit_spool_bytes").set(float(own.spool_bytes));
-    gauge!("tranche_audit_ring_events").set(float(held));
+    gauge!("tranche_audit_ring_events").set(float(meters.held()));
     gauge!("tranche_audit_workers").set(f64::from(own.workers));
     gauge!("tranche_audit_store_available").set(f64::from(u8::from(own.store_available)));
     let lag = own
         .oldest
         .and_then(|oldest| (own.at - oldest).to_std().ok());
     gauge!("tranche_audit_lag_seconds").set(lag.unwrap_or_default().as_secs_f64());
+    let late = meters.retention_lag();
+    gauge!("tranche_audit_retention_lag_seconds").set(late.map_or(f64::NAN, float));
     let seconds = |micros| Duration::from_micros(micros).as_secs_f64();
     gauge!("tranche_audit_batch_seconds", "quantile" => "0.99")
         .set(seconds(own.rates.batch_p99_us));
     gauge!("tranche_audit_batch_mean_seconds").set(seconds(own.rates.batch_mean_us));
+}
+
+/// How many leaves wait; `None` when the store does not answer.
+async fn waiting(keeper: Option<&Keeper>) -> Option<u64> {
+    let waiting = timeout(DEADLINE, keeper?.waiting(MOST_WAITING)).await;
+    waiting.ok()?.ok()
+}
+
+/// Sets the public log's figures to what they are now.
+fn public_log(standing: Standing, now: DateTime<Utc>, waiting: Option<u64>) {
+    let contradicted = standing.evidence() == Evidence::Contradicted;
+    gauge!("tranche_audit_log_contradicted").set(f64::from(u8::from(contradicted)));
+    gauge!("tranche_audit_pending_leaves").set(waiting.map_or(f64::NAN, float));
+    if let Some(kept) = standing.kept {
+        gauge!("tranche_audit_tree_size").set(float(kept.size));
+        let age = (now - kept.signed_at).to_std().unwrap_or_default();
+        gauge!("tranche_audit_checkpoint_age_seconds").set(age.as_secs_f64());
+    }
 }
 
 #[expect(

@@ -33,20 +33,22 @@ impl PageQuery {
     pub fn page<K: Key>(&self) -> Result<Page<K>, Problem> {
         let limit = match &self.limit {
             None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-                .ok_or_else(|| {
-                    Problem::field(
-                        "limit",
-                        format!("must be a whole number from 1 to {MAX_LIMIT}"),
-                    )
-                })?,
+            Some(text) => limit(text).map_err(|flaw| Problem::field("limit", flaw))?,
         };
         let after = self.cursor.as_deref().map(decode).transpose()?;
         Ok(Page { after, limit })
     }
+}
+
+/// How many rows.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn limit(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        .ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
 }
 
 /// What a list goes on after, as a cursor's bytes.

@@ -190,6 +190,12 @@ impl From<StoreError> for Problem {
                     "what is stored contradicts itself; nothing was done",
                 )
             }
+            StoreError::TooMuch => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "search.too_much",
+                "the search would take too long: ask for a shorter time with `from` and `to`, or \
+                 for less of it with other filters",
+            ),
             StoreError::Conflict(Conflict::MilestoneNumber) => conflict(
                 "milestone.number_taken",
                 "the project has a milestone with this number already",
@@ -222,7 +228,7 @@ fn wallet_busy() -> Problem {
     )
 }
 
-fn key_misused() -> Problem {
+pub fn key_misused() -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "idempotency.key_reused",

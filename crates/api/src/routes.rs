@@ -19,8 +19,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::auth;
 use crate::handlers::{
-    activity, audit_events, disbursements, milestones, monitoring, operations, projects,
-    resolutions,
+    activity, audit_events, audit_export, audit_log, audit_stream, disbursements, erasures,
+    milestones, monitoring, operations, projects, public_log, resolutions, retention, webhooks,
 };
 use crate::problem::Problem;
 use crate::request_id;
@@ -74,9 +74,27 @@ fn described() -> OpenApiRouter<Served> {
         .routes(routes!(disbursements::show))
         .routes(routes!(resolutions::propose))
         .routes(routes!(resolutions::confirm))
-        .routes(routes!(audit_events::ingest))
+        .routes(routes!(retention::show))
+        .routes(routes!(retention::run))
+        .routes(routes!(retention::place))
+        .routes(routes!(retention::lift))
+        .routes(routes!(audit_events::ingest, audit_log::list))
+        .routes(routes!(audit_log::show))
+        .routes(routes!(audit_log::stats))
+        .routes(routes!(audit_log::capacity))
+        .routes(routes!(audit_export::export))
+        .routes(routes!(audit_stream::stream))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::delete))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(erasures::erase))
         .routes(routes!(monitoring::audit_metrics))
         .routes(routes!(monitoring::prometheus))
+        .routes(routes!(public_log::checkpoint))
+        .routes(routes!(public_log::log))
+        .routes(routes!(public_log::inclusion))
+        .routes(routes!(public_log::consistency))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
 }
@@ -99,6 +117,8 @@ pub fn router(served: Served) -> Router {
     let (router, document) = described().split_for_parts();
     let router = router
         .merge(reference(document))
+        // The document knows no path of several parts.
+        .route("/tile/{*path}", get(public_log::tile))
         .route("/", get(|| async { Redirect::temporary("/docs") }));
     let router = lost(router).layer(from_fn_with_state(served.clone(), auth::middleware));
     dressed(router, served.operations.clone()).with_state(served)

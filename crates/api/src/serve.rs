@@ -6,23 +6,35 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tranche_application::audit::failsafe::{Failsafe, RING};
+use tranche_application::audit::follower::Follower;
 use tranche_application::audit::intake::Intake;
 use tranche_application::audit::reads::Reads;
+use tranche_application::audit::retention::daily::Daily;
+use tranche_application::audit::tree::public::PublicLog;
 use tranche_application::ports::entropy::Entropy;
+use tranche_application::webhooks::{Dispatcher, Rules, WebhookDesk};
 
 use crate::background::Background;
 use crate::config::{Config, Role};
+use crate::copies::Copies;
+use crate::custody::Keyholder;
+use crate::listening::{PatientListener, Peer};
 use crate::metrics::Metrics;
 use crate::pipeline::Opened;
 use crate::rate_limit::RateLimits;
+use crate::receivers::HttpSender;
+use crate::receivers::address::Reach;
 use crate::sandbox::OwnSandbox;
 use crate::state::{App, Operations, Served};
+use crate::streams::Streams;
 use crate::system::SystemEntropy;
+use crate::views::webhook_body;
 use crate::wiring::Stores;
 use crate::{pipeline, routes, sandbox, wiring};
 
@@ -47,8 +59,9 @@ impl Service {
     pub async fn start(config: &Config, role: Role) -> anyhow::Result<Self> {
         config.pipeline.check(role)?;
         let stores = wiring::open_store(config).await?;
-        let (mut sandbox, mut app) = (None, None);
+        let (mut sandbox, mut app, mut copies) = (None, None, None);
         if role.answers() {
+            copies = Some(wiring::copies(config, &stores).await?);
             sandbox = sandbox::start(config).await?;
             let at = sandbox.as_ref().map(OwnSandbox::at);
             app = Some(wiring::app(config, &stores, at.as_ref()).await?);
@@ -71,11 +84,13 @@ impl Service {
                 role,
                 stores: &stores,
                 opened: &opened,
+                quiet: &quiet,
             };
-            of.begin(&background, app)?
+            of.begin(&background, app.zip(copies)).await?
         };
         tasks.close();
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let router = router.into_make_service_with_connect_info::<Peer>();
+        let listener = PatientListener::new(listener, config.realtime.stall).tap_io(|_| ());
         let (stopped, deaf) = (quiet.clone().cancelled_owned(), CancellationToken::new());
         let no_longer_answers = deaf.clone().drop_guard();
         requests.spawn(async move {
@@ -143,35 +158,114 @@ struct Process<'a> {
     role: Role,
     stores: &'a Stores,
     opened: &'a Opened,
+    /// Ends requests that would not end by themselves.
+    quiet: &'a CancellationToken,
 }
 
 impl Process<'_> {
     /// Starts what goes on beside the requests, and gives what is served.
-    fn begin(&self, background: &Background<'_>, app: Option<App>) -> anyhow::Result<Router> {
+    async fn begin(
+        &self,
+        background: &Background<'_>,
+        app: Option<(App, Copies)>,
+    ) -> anyhow::Result<Router> {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let operations = Operations {
             queries: self.stores.queries.clone(),
-            burner: app.as_ref().map(|app| app.burner.clone()),
-            monitoring: pipeline::monitoring(self.config, self.role, self.stores, self.opened),
+            burner: app.as_ref().map(|(app, _)| app.burner.clone()),
+            monitoring: pipeline::monitoring(self.config, self.role, self.stores, self.opened)
+                .with_keeper(app.as_ref().map(|(app, _)| app.keeper.clone())),
             metrics: Arc::new(Metrics::try_new()?),
             entropy,
         };
         background.record(self.opened, self.stores, self.config, self.role);
+        let services = self.opened.pipeline.services.clone();
+        let retention = wiring::retention(self.config, self.stores, services)?;
+        let retention_at = Daily(self.config.retention.at);
+        if self.role.works() {
+            background.retain(self.opened, &retention, retention_at);
+        }
         background.look_out(&operations, self.config)?;
-        let Some(app) = app else {
+        let Some((app, copies)) = app else {
             return Ok(routes::operations_router(operations));
         };
         background.disburse(&app.disbursements);
+        background.seal(&app.services, self.stores, &app.keeper);
         let failsafe = Failsafe::new(self.opened.pipeline.clone(), RING);
         background.keep(&failsafe);
+        let metrics = operations.metrics.clone();
+        let handed = self.hand_on(background, &app, &metrics).await?;
         Ok(routes::router(Served {
-            intake: Intake::new(self.opened.pipeline.clone()),
+            public_log: PublicLog::new(
+                self.stores.tree.clone(),
+                self.stores.search.clone(),
+                app.keeper.clone(),
+            ),
+            copies,
+            intake: Intake::new(self.opened.pipeline.clone()).sealing(app.sensitive.clone()),
             reads: Reads::new(app.services.clone(), failsafe),
+            retention,
+            retention_at,
             limits: Arc::new(RateLimits::new(self.config.rate_limits.clone())),
+            streams: handed.streams,
+            webhooks: handed.desk,
+            reach: handed.reach,
             known_keys: Arc::default(),
             operations,
             app,
         }))
+    }
+}
+
+/// What hands events on.
+struct HandedOn {
+    streams: Streams,
+    desk: WebhookDesk,
+    reach: Reach,
+}
+
+impl Process<'_> {
+    /// Starts what hands events on as they come into the log.
+    async fn hand_on(
+        &self,
+        background: &Background<'_>,
+        app: &App,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<HandedOn> {
+        let (services, realtime) = (&app.services, &self.config.realtime);
+        let follower = Follower::new(
+            services.clone(),
+            self.stores.search.clone(),
+            self.stores.growth.clone(),
+        );
+        let reach = if realtime.webhook_private_addresses {
+            Reach::Any
+        } else {
+            Reach::Public
+        };
+        let desk = WebhookDesk::new(
+            services.clone(),
+            self.stores.webhooks.clone(),
+            Keyholder::of(self.config).await?.local,
+            follower.clone(),
+        );
+        let dispatcher = Dispatcher::new(
+            &desk,
+            Arc::new(HttpSender::try_new(reach, metrics.clone())?),
+            webhook_body,
+            Rules {
+                disable_after: realtime.webhook_disable_after,
+            },
+            self.opened.pipeline.meters.clone(),
+            &self.opened.process,
+        );
+        background.hand_on(&follower, &dispatcher);
+        let streams = Streams::new(follower, realtime, self.quiet.clone(), metrics.clone());
+        Ok(HandedOn {
+            streams,
+            desk,
+            reach,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The machine's clock and randomness: the one adapter behind both ports.
 
+use std::cell::RefCell;
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tranche_application::ports::clock::Clock;
 use tranche_application::ports::entropy::Entropy;
@@ -18,6 +20,14 @@ impl Clock for SystemClock {
         now.duration_trunc(TimeDelta::microseconds(1))
             .unwrap_or(now)
     }
+}
+
+/// How many salts the machine is asked for at once.
+const SALTS_AT_ONCE: usize = 64;
+
+thread_local! {
+    /// Salts that nobody has yet: a request may need a thousand, and each asking is a system call.
+    static SALTS: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The machine's randomness.
@@ -49,10 +59,39 @@ impl Entropy for SystemEntropy {
     }
 
     fn salt(&self) -> [u8; 16] {
-        Self::bytes()
+        SALTS.with_borrow_mut(|ready| {
+            if ready.is_empty() {
+                let fresh: [u8; SALTS_AT_ONCE * 16] = Self::bytes();
+                let (salts, _) = fresh.as_chunks();
+                ready.extend_from_slice(salts);
+            }
+            ready.pop().unwrap_or_else(Self::bytes)
+        })
     }
 
     fn secret(&self) -> [u8; 32] {
         Self::bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use tranche_application::ports::entropy::Entropy as _;
+
+    use super::{SALTS_AT_ONCE, SystemEntropy};
+
+    #[test]
+    fn no_salt_is_given_out_twice_on_any_thread() {
+        let several = || (0..3 * SALTS_AT_ONCE).map(|_| SystemEntropy.salt());
+        let threads = [(); 4].map(|()| thread::spawn(move || several().collect::<Vec<_>>()));
+        let salts = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("salts"));
+        let distinct: HashSet<_> = salts.collect();
+        assert_eq!(distinct.len(), 4 * 3 * SALTS_AT_ONCE);
+        assert!(!distinct.contains(&[0; 16]));
     }
 }

@@ -1,18 +1,28 @@
 //! What answers look like: domain values as JSON, one struct each.
 
+mod audit;
 mod disbursement;
+mod erasure;
 mod event;
 mod ingest;
 mod milestone;
 mod pipeline;
 mod project;
+mod public_log;
+mod retention;
+mod webhook;
 
+pub use audit::{AuditStatsView, CapacityView, EventsPageView, EventsView};
 pub use disbursement::{DisbursementView, PendingView, SettledView};
+pub use erasure::{ErasureView, MentionsView};
 pub use event::EventView;
 pub use ingest::{IngestedView, RejectedView};
 pub use milestone::{MilestoneView, StatsView};
 pub use pipeline::AuditMetricsView;
 pub use project::ProjectView;
+pub use public_log::{ConsistencyView, InclusionView, LogView};
+pub use retention::{HoldView, ReportView, RetentionView};
+pub use webhook::{WebhookView, webhook_body};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 

@@ -6,35 +6,51 @@ use std::sync::Arc;
 use anyhow::Context;
 use stellar_sandbox::SANDBOX_PASSPHRASE;
 use tokio::sync::Notify;
+use tranche_adapters_archive::{FileArchive, LINES};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_adapters_sqlite::SqliteStore;
 use tranche_adapters_stellar::{
     ConfigError, FunderAccount, SandboxChannels, SandboxWallets, StellarBurner, StellarConfig,
 };
 use tranche_application::Services;
+use tranche_application::audit::export::Exports;
+use tranche_application::audit::retention::Retention;
+use tranche_application::audit::searching::Searching;
+use tranche_application::audit::sensitive::Sensitive;
+use tranche_application::audit::tree::keeper::Keeper;
 use tranche_application::channels::ChannelPool;
 use tranche_application::disbursement::{Disbursements, Reads};
-use tranche_application::keys::Keys;
+use tranche_application::keys::{KeyRing, Keys};
 use tranche_application::milestones::Milestones;
+use tranche_application::ports::actors::Actors;
+use tranche_application::ports::audit_search::AuditSearch;
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::{ChannelFunder, Channels};
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets, SecretSeed};
 use tranche_application::ports::dead_letters::DeadLetters;
 use tranche_application::ports::entropy::Entropy;
-use tranche_application::ports::numbering::Numbering;
+use tranche_application::ports::growth::LogGrowth;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::reports::Reports;
+use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
+use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::tree::Tree;
+use tranche_application::ports::verification::Verifiable;
 use tranche_application::ports::wallets::WalletOpener;
+use tranche_application::ports::webhooks::Webhooks;
 use tranche_application::projects::Projects;
 use tranche_application::reading::Reading;
 
 use tranche_domain::Amount;
 
+use crate::auth::acquaintance::Acquaintances;
 use crate::auth::oidc::{Oidc, OidcConfig};
 use crate::config::{Config, Database, Ledger};
+use crate::copies::Copies;
 use crate::custody::Keyholder;
+use crate::kept_checkpoints::Folder;
 use crate::monitor::LogMonitor;
 use crate::sandbox::{self, OwnSandbox, SandboxAt};
 use crate::state::App;
@@ -58,10 +74,24 @@ pub struct Stores {
     pub audit: Arc<dyn AuditStore>,
     /// What the log refused.
     pub letters: Arc<dyn DeadLetters>,
-    /// Places in the tree.
-    pub numbering: Arc<dyn Numbering>,
+    /// The keys under which sensitive details are sealed.
+    pub subject_keys: Arc<dyn SubjectKeys>,
     /// What processes tell of themselves.
     pub reports: Arc<dyn Reports>,
+    /// The parts of the log.
+    pub retention: Arc<dyn RetentionStore>,
+    /// The log, as it is read.
+    pub search: Arc<dyn AuditSearch>,
+    /// Who the actors are.
+    pub actors: Arc<dyn Actors>,
+    /// Word of the log's growth.
+    pub growth: Arc<dyn LogGrowth>,
+    /// Webhooks.
+    pub webhooks: Arc<dyn Webhooks>,
+    /// The public tree.
+    pub tree: Arc<dyn Tree>,
+    /// The audit store, for whoever verifies it.
+    pub verifiable: Arc<dyn Verifiable>,
     postgres: Option<PostgresStore>,
 }
 
@@ -112,7 +142,8 @@ impl Stores {
     fn of<S>(store: S, postgres: Option<PostgresStore>) -> Self
     where
         S: Store + Queries + Channels + Books + SealedWallets + SealedSecrets,
-        S: AuditStore + DeadLetters + Numbering + Reports + 'static,
+        S: AuditStore + DeadLetters + Reports + AuditSearch + Actors + SubjectKeys,
+        S: Tree + RetentionStore + Verifiable + LogGrowth + Webhooks + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -123,8 +154,15 @@ impl Stores {
             books: store.clone(),
             audit: store.clone(),
             letters: store.clone(),
-            numbering: store.clone(),
             reports: store.clone(),
+            retention: store.clone(),
+            subject_keys: store.clone(),
+            search: store.clone(),
+            actors: store.clone(),
+            growth: store.clone(),
+            webhooks: store.clone(),
+            tree: store.clone(),
+            verifiable: store.clone(),
             wallets: store.clone(),
             secrets: store,
         }
@@ -147,10 +185,66 @@ pub fn services(stores: &Stores) -> Services {
     }
 }
 
+/// How long events are kept.
+pub fn retention(
+    config: &Config,
+    stores: &Stores,
+    services: Services,
+) -> anyhow::Result<Retention> {
+    let retention = Retention::new(
+        services,
+        stores.retention.clone(),
+        stores.queries.clone(),
+        config.retention.policies,
+    )
+    .with_tree(stores.tree.clone());
+    let Some(url) = &config.retention.archive_url else {
+        return Ok(retention);
+    };
+    let archive = FileArchive::open(url, LINES).context("TRANCHE_ARCHIVE_URL")?;
+    Ok(retention.with_archive(Arc::new(archive)))
+}
+
+/// Copies of the log, each with the log's verifier key where it is proven.
+pub async fn copies(config: &Config, stores: &Stores) -> anyhow::Result<Copies> {
+    let key = Keyholder::of(config).await?.log_key(config, stores).await?;
+    let exports = Exports::new(services(stores), stores.search.clone(), stores.tree.clone());
+    Ok(Copies::new(exports, &key.verifier()))
+}
+
+/// What keeps the log's checkpoints, with the key that signs them.
+pub async fn keeper(config: &Config, stores: &Stores) -> anyhow::Result<Keeper> {
+    let key = Keyholder::of(config).await?.log_key(config, stores).await?;
+    let folder = Arc::new(Folder::within(&config.data_dir));
+    Ok(Keeper::new(
+        services(stores),
+        stores.tree.clone(),
+        folder,
+        key,
+    ))
+}
+
 /// The commands on API keys.
 pub async fn keys(config: &Config, stores: &Stores) -> anyhow::Result<Keys> {
     let ring = Keyholder::of(config).await?.key_ring(stores).await?;
     Ok(Keys::new(services(stores), ring))
+}
+
+/// What seals and opens the sensitive parts of events.
+pub async fn sensitive(config: &Config, stores: &Stores) -> anyhow::Result<Sensitive> {
+    let keys = Keyholder::of(config).await?;
+    let ring = keys.key_ring(stores).await?;
+    Ok(sealing(config, stores, &keys, ring))
+}
+
+fn sealing(config: &Config, stores: &Stores, keys: &Keyholder, ring: KeyRing) -> Sensitive {
+    Sensitive::new(
+        config.sensitive.clone(),
+        services(stores),
+        stores.subject_keys.clone(),
+        keys.local.clone(),
+        ring,
+    )
 }
 
 /// The application of a command that runs beside the service, or without it.
@@ -212,6 +306,14 @@ pub async fn app(
         milestones: Milestones::new(services.clone(), queries.clone()),
         disbursements: Disbursements::new(services.clone(), reads, burner.clone()),
         reading: Reading::new(queries.clone()),
+        sensitive: sealing(config, stores, &keys, ring.clone()),
+        keeper: keeper(config, stores).await?,
+        searching: Searching::new(
+            stores.search.clone(),
+            stores.actors.clone(),
+            services.clock.clone(),
+        ),
+        acquaintances: Acquaintances::new(stores.actors.clone(), services.clock.clone()),
         queries,
         burner,
         ring,

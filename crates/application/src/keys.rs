@@ -1,5 +1,6 @@
 //! API keys: who may call, in which roles, for which project. Only a key's hash is ever kept.
 
+pub mod log_key;
 pub mod pepper;
 
 use std::fmt;
@@ -93,6 +94,23 @@ impl KeyRing {
     #[must_use]
     pub fn opens(&self, token: &str, key: &ApiKey) -> bool {
         self.hash(token).ct_eq(&key.hash).into()
+    }
+
+    /// A key for another purpose, which tells nothing of the pepper or of one for yet another. No
+    /// purpose begins as a token does.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(keyed_hash(
+            &self.pepper,
+            format!("key for {purpose}").as_bytes(),
+        ))
+    }
+
+    /// The name under which a subject's key is kept: who has the database alone cannot tell whose it
+    /// is.
+    #[must_use]
+    pub fn subject_hash(&self, subject: &str) -> [u8; 32] {
+        keyed_hash(&self.key_for("audit subjects"), subject.as_bytes())
     }
 
     fn token(id: &str, secret: &[u8; 32]) -> Token {

@@ -13,6 +13,7 @@ pub mod projects;
 pub mod reading;
 pub mod rotation;
 pub mod services;
+pub mod webhooks;
 
 #[cfg(feature = "mocks")]
 pub mod mocks;

@@ -9,13 +9,17 @@ pub use crate::ports::clock::MockClock;
 pub use crate::ports::custody::{MockCustody, MockSealedSecrets, MockSealedWallets};
 pub use crate::ports::dead_letters::MockDeadLetters;
 pub use crate::ports::entropy::MockEntropy;
+pub use crate::ports::event_archive::{MockArchiveWriter, MockEventArchive};
+pub use crate::ports::kept::MockKeptCheckpoints;
 pub use crate::ports::monitor::MockMonitor;
-pub use crate::ports::numbering::MockNumbering;
 pub use crate::ports::queries::MockQueries;
 pub use crate::ports::queue::MockAuditQueue;
 pub use crate::ports::reports::MockReports;
+pub use crate::ports::retention::{MockHoldRepo, MockRetentionStore};
 pub use crate::ports::store::{
     MockAuditLog, MockCredentialRepo, MockDisbursementRepo, MockIdempotencyRepo, MockMilestoneRepo,
     MockProjectRepo, MockStore, MockUnitOfWork,
 };
+pub use crate::ports::subject_keys::MockSubjectKeys;
 pub use crate::ports::wallets::MockWalletOpener;
+pub use crate::ports::webhooks::MockWebhookRepo;

@@ -2,7 +2,9 @@
 //!
 //! Every adapter of a door passes that door's contract suite (`tests/contract`).
 
+pub mod actors;
 pub mod alerts;
+pub mod audit_search;
 pub mod audit_store;
 pub mod books;
 pub mod burner;
@@ -11,10 +13,18 @@ pub mod clock;
 pub mod custody;
 pub mod dead_letters;
 pub mod entropy;
+pub mod event_archive;
+pub mod growth;
+pub mod kept;
 pub mod monitor;
-pub mod numbering;
 pub mod queries;
 pub mod queue;
 pub mod reports;
+pub mod retention;
 pub mod store;
+pub mod subject_keys;
+pub mod tree;
+pub mod verification;
 pub mod wallets;
+pub mod webhook_sender;
+pub mod webhooks;

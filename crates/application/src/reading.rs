@@ -6,6 +6,7 @@ use tranche_domain::{Disbursement, DisbursementId, Milestone, MilestoneId, Proje
 
 use crate::audit::record::LoggedEvent;
 use crate::call::Caller;
+use crate::ports::audit_search::Scope;
 use crate::ports::queries::{DisbursementFilter, MilestoneStats, Page, Queries, Timeline};
 use crate::ports::store::StoreError;
 
@@ -114,7 +115,8 @@ impl Reading {
         {
             return Ok(None);
         }
-        let events = self.queries.timeline(of, page).await?;
+        let scope = Scope::from(caller.scope);
+        let events = self.queries.timeline(of, scope, page).await?;
         let visible = events.iter().all(|logged| {
             logged
                 .event

@@ -8,12 +8,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use crate::keys::log_key::LOG_KEY;
 use crate::keys::pepper::PEPPER;
-use crate::ports::custody::{CustodyError, SealedSecrets, SealedWallet, Sealer};
+use crate::ports::custody::{CustodyError, SealedSecret, SealedSecrets, SealedWallet, Sealer};
 use crate::ports::store::{Store, StoreError};
+use crate::ports::subject_keys::SubjectKey;
+use crate::ports::webhooks::Webhooks;
 
 /// How many wallets are read at once.
 const PAGE: u32 = 100;
+/// The service's own secrets, the pepper last.
+const SECRETS: [&str; 2] = [LOG_KEY, PEPPER];
 
 /// What a rotation did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,7 @@ pub struct Rotation {
     sealer: Arc<dyn Sealer>,
     /// The name of wallets that are sealed here.
     local: &'static str,
+    webhooks: Arc<dyn Webhooks>,
 }
 
 impl Rotation {
@@ -54,12 +62,14 @@ impl Rotation {
         secrets: Arc<dyn SealedSecrets>,
         sealer: Arc<dyn Sealer>,
         local: &'static str,
+        webhooks: Arc<dyn Webhooks>,
     ) -> Self {
         Self {
             store,
             secrets,
             sealer,
             local,
+            webhooks,
         }
     }
 
@@ -79,7 +89,20 @@ impl Rotation {
             }
             progress(&done);
         }
-        self.pepper(&mut done).await?;
+        last.clear();
+        loop {
+            let page = self.webhooks.webhook_secrets_after(&last, PAGE).await?;
+            let Some(end) = page.last() else { break };
+            last.clone_from(&end.name);
+            for secret in &page {
+                self.webhook_secret(secret, &mut done).await?;
+            }
+            progress(&done);
+        }
+        self.subject_keys(&mut done).await?;
+        for secret in SECRETS {
+            self.secret(secret, &mut done).await?;
+        }
         Ok(done)
     }
 
@@ -105,19 +128,53 @@ impl Rotation {
         Ok(())
     }
 
-    async fn pepper(&self, done: &mut Rotated) -> Result<(), StoreError> {
-        let Some(sealed) = self.secrets.sealed_secret(PEPPER).await? else {
+    async fn subject_keys(&self, done: &mut Rotated) -> Result<(), StoreError> {
+        let mut last = Uuid::nil();
+        loop {
+            let page = self.secrets.subject_keys_after(last, PAGE).await?;
+            let Some(end) = page.last() else {
+                return Ok(());
+            };
+            last = end.id;
+            for key in &page {
+                self.subject_key(key, done).await?;
+            }
+        }
+    }
+
+    async fn subject_key(&self, key: &SubjectKey, done: &mut Rotated) -> Result<(), StoreError> {
+        let secret = key.secret();
+        let Some(opened_key) = opened(&secret.name, self.sealer.open_secret(&secret), done) else {
             return Ok(());
         };
-        let Some(secret) = opened(PEPPER, self.sealer.open_secret(&sealed), done) else {
-            return Ok(());
-        };
-        if sealed.key_id == self.sealer.key_id() {
+        if key.key_id == self.sealer.key_id() {
             done.in_place += 1;
             return Ok(());
         }
-        let resealed = self.sealer.seal_secret(PEPPER, &secret);
-        let Some(resealed) = opened(PEPPER, resealed, done) else {
+        let resealed = self.sealer.seal_secret(&secret.name, &opened_key);
+        let Some(resealed) = opened(&secret.name, resealed, done) else {
+            return Ok(());
+        };
+        let resealed = SubjectKey {
+            key_id: resealed.key_id,
+            sealed: resealed.sealed,
+            ..key.clone()
+        };
+        let mut work = self.store.begin().await?;
+        let ours = work
+            .credentials()
+            .reseal_subject_key(&resealed, &key.key_id)
+            .await?;
+        work.commit().await?;
+        done.count(ours);
+        Ok(())
+    }
+
+    async fn secret(&self, name: &str, done: &mut Rotated) -> Result<(), StoreError> {
+        let Some(sealed) = self.secrets.sealed_secret(name).await? else {
+            return Ok(());
+        };
+        let Some(resealed) = self.resealed(&sealed, done) else {
             return Ok(());
         };
         let mut work = self.store.begin().await?;
@@ -128,6 +185,35 @@ impl Rotation {
         work.commit().await?;
         done.count(ours);
         Ok(())
+    }
+
+    async fn webhook_secret(
+        &self,
+        sealed: &SealedSecret,
+        done: &mut Rotated,
+    ) -> Result<(), StoreError> {
+        let Some(resealed) = self.resealed(sealed, done) else {
+            return Ok(());
+        };
+        let mut work = self.store.begin().await?;
+        let ours = work
+            .webhooks()
+            .reseal_webhook_secret(&resealed, &sealed.key_id)
+            .await?;
+        work.commit().await?;
+        done.count(ours);
+        Ok(())
+    }
+
+    /// A secret under the key in force, if another one sealed it and it opens.
+    fn resealed(&self, sealed: &SealedSecret, done: &mut Rotated) -> Option<SealedSecret> {
+        let name = &sealed.name;
+        let secret = opened(name, self.sealer.open_secret(sealed), done)?;
+        if sealed.key_id == self.sealer.key_id() {
+            done.in_place += 1;
+            return None;
+        }
+        opened(name, self.sealer.seal_secret(name, &secret), done)
     }
 
     /// Counts what each key seals.
@@ -150,8 +236,28 @@ impl Rotation {
                 *of.or_default() += 1;
             }
         }
-        if let Some(pepper) = self.secrets.sealed_secret(PEPPER).await? {
-            *census.sealed.entry(pepper.key_id).or_default() += 1;
+        last.clear();
+        loop {
+            let page = self.webhooks.webhook_secrets_after(&last, PAGE).await?;
+            let Some(end) = page.last() else { break };
+            last.clone_from(&end.name);
+            for secret in page {
+                *census.sealed.entry(secret.key_id).or_default() += 1;
+            }
+        }
+        let mut last = Uuid::nil();
+        loop {
+            let page = self.secrets.subject_keys_after(last, PAGE).await?;
+            let Some(end) = page.last() else { break };
+            last = end.id;
+            for key in page {
+                *census.sealed.entry(key.key_id).or_default() += 1;
+            }
+        }
+        for name in SECRETS {
+            if let Some(secret) = self.secrets.sealed_secret(name).await? {
+                *census.sealed.entry(secret.key_id).or_default() += 1;
+            }
         }
         Ok(census)
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::ids::EventId;
 use crate::milestone::Stamp;
@@ -84,6 +85,17 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// The request's id, also in the answer's `X-Request-Id`.
     pub request_id: Option<String>,
+    /// What is sealed of address and program, which are absent then.
+    pub sealed: Option<SealedOrigin>,
+}
+
+/// Where a request came from, for those alone who have the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedOrigin {
+    /// Names the key.
+    pub key: Uuid,
+    /// What the key opens.
+    pub content: Vec<u8>,
 }
 
 /// One act: who, from where, when, and the id and salt of the event that will prove it.

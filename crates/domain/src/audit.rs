@@ -75,10 +75,32 @@ actions! {
     KeyRevoked = "key.revoked", Warning;
     /// Somebody read the log.
     AuditRead = "audit.read", Info;
+    /// Somebody took a copy of the log, or of a part of it.
+    AuditExported = "audit.exported", Warning;
     /// Audit events found no place in memory, on disk or in the log, and are lost; how many is told.
     AuditEventsLost = "audit.events_lost", Critical;
+    /// A person lets the log go on from a database that contradicts a checkpoint that was kept.
+    LogContradictionAccepted = "audit.contradiction_accepted", Critical;
     /// An event that was given up as a dead letter was put into the log after all.
     DeadLetterRedriven = "audit.dead_letter_redriven", Warning;
+    /// A legal hold was placed on part of the log.
+    RetentionHoldPlaced = "retention.hold_placed", Critical;
+    /// A legal hold was lifted.
+    RetentionHoldLifted = "retention.hold_lifted", Critical;
+    /// Old events were archived, and expired ones left; how many is told.
+    RetentionRun = "retention.run", Warning;
+    /// Somebody is told of events from now on.
+    WebhookCreated = "webhook.created", Warning;
+    /// Nobody is told there any more.
+    WebhookDeleted = "webhook.deleted", Warning;
+    /// A receiver that cannot be reached, or wants no more, is told nothing more.
+    WebhookDisabled = "webhook.disabled", Warning;
+    /// A webhook goes on, from where it stopped or from an earlier event.
+    WebhookReplayed = "webhook.replayed", Warning;
+    /// What is sent to a webhook is signed with a new secret.
+    WebhookSecretRotated = "webhook.secret_rotated", Warning;
+    /// A subject's key was erased, and what it sealed with it.
+    SubjectErased = "subject.erased", Critical;
 }
 
 impl Action {
@@ -193,6 +215,12 @@ pub enum Resource {
     Key,
     /// The audit log itself.
     AuditLog,
+    /// A legal hold on part of the audit log.
+    RetentionHold,
+    /// A webhook.
+    Webhook,
+    /// The key under which a subject's data is sealed.
+    SubjectKey,
 }
 
 impl Resource {
@@ -207,6 +235,9 @@ impl Resource {
             Self::Ledger => "ledger",
             Self::Key => "key",
             Self::AuditLog => "audit_log",
+            Self::RetentionHold => "retention_hold",
+            Self::Webhook => "webhook",
+            Self::SubjectKey => "subject_key",
         }
     }
 }

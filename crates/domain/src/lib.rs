@@ -7,10 +7,12 @@ pub mod actor;
 pub mod audit;
 pub mod change;
 pub mod disbursement;
+pub mod hold;
 pub mod ids;
 pub mod milestone;
 pub mod money;
 pub mod project;
+pub mod retention;
 pub mod text;
 
 pub use actor::{Actor, Occasion, Origin, Role};
@@ -20,7 +22,9 @@ pub use disbursement::{
     BurnId, Disbursement, DisbursementPlan, DisbursementState, Failure, LedgerSlot, PreparedBurn,
     Replacement,
 };
+pub use hold::{Held, Hold, Lifted};
 pub use ids::{DisbursementId, EventId, MilestoneId, ProjectId};
 pub use milestone::{BankTransfer, Milestone, MilestoneState, MilestoneStatus, Stamp};
 pub use money::{Amount, Price, Total};
 pub use project::{BurnPolicy, Policy, Project};
+pub use retention::{Month, PolicyError, RetentionPolicies, RetentionPolicy};

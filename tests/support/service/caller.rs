@@ -1,7 +1,7 @@
 //! Calls over HTTP, and what was answered.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
 use super::{Shared, with};
@@ -105,6 +105,16 @@ impl Caller {
             .unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
+    /// A call with this caller's headers.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.wire.base());
+        self.headers
+            .iter()
+            .fold(self.http.request(method, url), |request, (name, value)| {
+                request.header(name.parse::<HeaderName>().expect("a header"), value)
+            })
+    }
+
     /// Sends, where no answer is an answer.
     pub async fn try_send(
         &self,
@@ -113,12 +123,7 @@ impl Caller {
         body: Option<Vec<u8>>,
     ) -> reqwest::Result<Answer> {
         let call = format!("{method} {path}");
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.wire.base()));
-        for (name, value) in &self.headers {
-            request = request.header(name.parse::<HeaderName>().expect("a header"), value);
-        }
+        let request = self.request(method, path);
         let answer = request.body(body.unwrap_or_default()).send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;

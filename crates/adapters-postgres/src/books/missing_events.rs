@@ -1,9 +1,9 @@
 //! Milestone versions that nothing proves (M14), deleted milestones' included.
 //!
 //! The log may hold far more than milestones' events: these are read from their own partial index,
-//! never searched for in the whole log.
+//! never searched for in the whole log. An event that has expired left the record of its leaf.
 
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use tranche_application::ports::books::{Difference, DifferenceKind};
 use tranche_application::ports::store::StoreError;
 
@@ -27,11 +27,16 @@ const MISSING: &str = "WITH lives AS (
         WHERE NOT EXISTS (SELECT FROM audit_events a WHERE a.milestone_id IS NOT NULL
                 AND a.milestone_id = e.milestone_id AND a.id = e.event_id)
             AND NOT EXISTS (SELECT FROM audit_outbox o WHERE o.id = e.event_id)
+            AND NOT EXISTS (SELECT FROM audit_archive a WHERE a.milestone_id IS NOT NULL
+                AND a.milestone_id = e.milestone_id AND a.id = e.event_id)
+            AND NOT EXISTS (SELECT FROM audit_leaves l JOIN audit_leaf_records r USING (leaf_index)
+                WHERE l.event_id = e.event_id)
         ORDER BY 1, 2 LIMIT $1
     )
     SELECT coalesce(
             (SELECT m.project_id FROM milestones m WHERE m.id = missing.id),
             (SELECT a.project_id FROM audit_events a WHERE a.milestone_id = missing.id LIMIT 1),
+            (SELECT a.project_id FROM audit_archive a WHERE a.milestone_id = missing.id LIMIT 1),
             (SELECT o.project_id FROM audit_outbox o WHERE o.milestone_id = missing.id LIMIT 1)
         ) AS project_id,
         missing.id || ':' || version AS subject,
@@ -42,10 +47,13 @@ const MISSING: &str = "WITH lives AS (
             ELSE 'neither in log nor outbox' END AS found
     FROM missing ORDER BY missing.id, version";
 
-pub(super) async fn of(pool: &PgPool, limit: u32) -> Result<Vec<Difference>, StoreError> {
+pub(crate) async fn of(
+    store: impl PgExecutor<'_>,
+    limit: u32,
+) -> Result<Vec<Difference>, StoreError> {
     let rows: Vec<DifferenceRow> = sqlx::query_as(MISSING)
         .bind(i64::from(limit))
-        .fetch_all(pool)
+        .fetch_all(store)
         .await
         .map_err(failed)?;
     let missing = rows

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::types::Json;
 use tranche_application::ports::store::StoreError;
+use tranche_domain::actor::SealedOrigin;
 use tranche_domain::{
     Actor, BurnId, Disbursement, DisbursementId, DisbursementState, Failure, LedgerSlot,
     MilestoneId, Origin, PreparedBurn, ProjectId, Role,
@@ -29,6 +30,8 @@ pub(crate) struct DisbursementRow {
     ip_address: Option<String>,
     user_agent: Option<String>,
     request_id: Option<String>,
+    origin_key: Option<Uuid>,
+    origin_sealed: Option<Vec<u8>>,
     prepared_at: DateTime<Utc>,
     #[sqlx(rename = "first_burn_id")]
     burn_id: String,
@@ -137,6 +140,11 @@ impl DisbursementRow {
             .map(|text| text.parse())
             .transpose()
             .map_err(|why: std::net::AddrParseError| bad("ip_address")(&why))?;
+        let sealed = match (self.origin_key, self.origin_sealed) {
+            (Some(key), Some(content)) => Some(SealedOrigin { key, content }),
+            (None, None) => None,
+            _ => return Err("its sealed origin is not whole".to_owned()),
+        };
         Ok(Disbursement {
             id: DisbursementId(self.id),
             project_id: ProjectId(self.project_id),
@@ -151,6 +159,7 @@ impl DisbursementRow {
                 ip_address,
                 user_agent: self.user_agent,
                 request_id: self.request_id,
+                sealed,
             },
             prepared_at: self.prepared_at,
             burn,

@@ -14,10 +14,10 @@ use futures::future::join_all;
 use tranche_adapters_postgres::PostgresStore;
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_store::AuditStore;
-use tranche_application::ports::numbering::Numbering;
 use tranche_tests::contract::StoreUnderTest;
 use tranche_tests::contract::pipeline::events;
 use tranche_tests::contract::scene::World;
+use tranche_tests::contract::tree::number;
 
 use super::subject::{Subject, fresh};
 
@@ -132,7 +132,7 @@ async fn append(subject: &Subject, world: &World, writers: usize, batch: usize) 
 async fn numberer(store: PostgresStore, stop: Arc<AtomicBool>) -> u64 {
     let mut all = 0;
     while !stop.load(Ordering::Relaxed) {
-        let numbered = store.number(AT_ONCE).await.expect("it numbers");
+        let numbered = number(&store, AT_ONCE).await.expect("it numbers");
         all += numbered.unwrap_or_default();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -143,7 +143,7 @@ async fn drain(subject: &Subject) -> (u64, Duration) {
     let began = Instant::now();
     let mut all = 0;
     loop {
-        match subject.store.number(AT_ONCE).await.expect("it numbers") {
+        match number(&subject.store, AT_ONCE).await.expect("it numbers") {
             Some(0) | None => return (all, began.elapsed()),
             Some(some) => all += some,
         }

@@ -1,6 +1,8 @@
 //! The store contract on Postgres, and what only Postgres can be asked.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod append_only;
 #[cfg(test)]
 mod failures;
@@ -14,6 +16,8 @@ mod migration;
 mod numbering_alone;
 #[cfg(test)]
 mod partitions;
+#[cfg(test)]
+mod parts;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]

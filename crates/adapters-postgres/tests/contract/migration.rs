@@ -3,9 +3,9 @@
 use sqlx::postgres::PgPoolOptions;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_application::ports::books::Books;
-use tranche_application::ports::numbering::Numbering;
 use tranche_application::ports::queries::Queries;
 use tranche_domain::{BurnId, DisbursementId, DisbursementState};
+use tranche_tests::contract::tree::number;
 use tranche_tests::support::postgres::Database;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ async fn rows_of_the_former_schema_are_taken_over() {
         matches!(&settled.state, DisbursementState::Settled { burn: named, .. } if *named == burn)
     );
     // Leaves that waited before there were roll-ups get their numbers and are counted.
-    let numbered = store.number(10).await.expect("it numbers");
+    let numbered = number(&store, 10).await.expect("it numbers");
     assert_eq!(numbered, Some(2));
     let counted = "SELECT string_agg(bucket || ' ' || extract(epoch FROM starts_at)::bigint || ' '
         || severity || ' ' || action || ' ' || resource_type || ' ' || events, ', '

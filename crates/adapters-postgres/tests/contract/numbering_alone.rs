@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tranche_application::ports::audit_store::AuditStore;
-use tranche_application::ports::numbering::Numbering;
 use tranche_domain::Role;
 use tranche_tests::contract::StoreUnderTest;
 use tranche_tests::contract::pipeline::events;
 use tranche_tests::contract::scene::{CHECKER, World};
+use tranche_tests::contract::tree::number;
 
 use super::subject::fresh;
 
@@ -31,11 +31,11 @@ async fn what_is_not_committed_is_not_waited_for() {
 
     let new = subject.store.append(&events(&world, 5), world.now()).await;
     new.expect("it is appended");
-    let numbered = timeout(LONG, subject.store.number(100)).await;
+    let numbered = timeout(LONG, number(&subject.store, 100)).await;
     let numbered = numbered.expect("it does not wait").expect("it numbers");
     assert_eq!(numbered, Some(5));
     late.commit().await.expect("it is committed");
-    let numbered = subject.store.number(100).await.expect("it numbers");
+    let numbered = number(&subject.store, 100).await.expect("it numbers");
     assert_eq!(numbered, Some(1), "the late one");
     let index = subject.numbered_leaf(approval.event().id.0).await;
     assert_eq!(index.expect("it has its number").0, 5);
@@ -52,10 +52,10 @@ async fn another_process_is_told_to_leave_it() {
         .execute(&mut *other)
         .await
         .expect("it locks");
-    let numbered = subject.store.number(10).await.expect("it answers");
+    let numbered = number(&subject.store, 10).await.expect("it answers");
     assert_eq!(numbered, None);
     assert_eq!(subject.count("audit_pending").await, 2);
     other.rollback().await.expect("it dies");
-    let numbered = subject.store.number(10).await.expect("it numbers");
+    let numbered = number(&subject.store, 10).await.expect("it numbers");
     assert_eq!(numbered, Some(2));
 }

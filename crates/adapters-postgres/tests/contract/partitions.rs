@@ -93,7 +93,15 @@ async fn what_is_read_back_has_the_leaf_that_was_written() {
         limit: 100,
     };
     let of = tranche_application::ports::queries::Timeline::Milestone(milestone.id);
-    let events = world.queries.timeline(of, page).await.expect("it is read");
+    let events = world
+        .queries
+        .timeline(
+            of,
+            tranche_application::ports::audit_search::Scope::All,
+            page,
+        )
+        .await
+        .expect("it is read");
     assert_eq!(events.len(), 4);
     for logged in events {
         let recorded_at = logged.recorded_at.expect("it is in the log");

@@ -9,10 +9,12 @@ use tokio::time::timeout;
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::dead_letters::DeadLetters;
-use tranche_application::ports::numbering::Numbering;
+use tranche_application::ports::queries::Page;
+use tranche_application::ports::reports::Reports;
 use tranche_application::ports::store::StoreError;
-use tranche_tests::contract::pipeline::events;
+use tranche_tests::contract::pipeline::{events, report};
 use tranche_tests::contract::scene::World;
+use tranche_tests::contract::tree::number;
 
 use super::subject::{Subject, fresh};
 
@@ -63,13 +65,22 @@ async fn a_server_that_falls_silent_hangs_nobody() {
     let calls = async {
         let appended = store.append(&batch, world.now()).await;
         let probed = store.probe(&batch[0], world.now()).await;
-        let numbered = store.number(10).await;
+        let numbered = number(&store, 10).await;
         let counted = store.count().await;
+        let page = Page {
+            after: None,
+            limit: 10,
+        };
         [
             appended.map(drop),
             probed,
             numbered.map(drop),
             counted.map(drop),
+            store.bury(&[]).await,
+            store.letters(page).await.map(drop),
+            store.redrive(world.id(), world.now()).await.map(drop),
+            store.publish(&report("one", world.now(), 1)).await,
+            store.since(world.now()).await.map(drop),
         ]
     };
     let answers = timeout(LONG, calls).await.expect("nobody hangs");

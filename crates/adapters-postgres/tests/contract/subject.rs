@@ -1,24 +1,32 @@
 //! A Postgres store on a database of its own.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use tranche_application::ports::actors::Actors;
+use tranche_application::ports::audit_search::AuditSearch;
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::books::Books;
 use tranche_application::ports::channels::Channels;
 use tranche_application::ports::custody::{SealedSecrets, SealedWallets};
 use tranche_application::ports::dead_letters::DeadLetters;
-use tranche_application::ports::numbering::Numbering;
+use tranche_application::ports::growth::LogGrowth;
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::reports::Reports;
+use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
-use tranche_tests::contract::{Refused, RollUp, StoreUnderTest};
+use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::tree::Tree;
+use tranche_application::ports::verification::Verifiable;
+use tranche_application::ports::webhooks::Webhooks;
+use tranche_tests::contract::{Dialect, Refused, RollUp, StoreUnderTest};
 use tranche_tests::support::postgres::Database;
 use uuid::Uuid;
 
@@ -49,12 +57,16 @@ pub async fn fresh() -> Subject {
 
 /// Names the schema by its contents.
 fn schema() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let entries = fs::read_dir(folder).expect("a folder of migrations");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
     let mut hasher = DefaultHasher::new();
-    hasher.write(include_bytes!("../../migrations/0001_store.sql"));
-    hasher.write(include_bytes!("../../migrations/0002_audit.sql"));
-    hasher.write(include_bytes!("../../migrations/0003_secrets.sql"));
-    hasher.write(include_bytes!("../../migrations/0004_exactly_once.sql"));
-    hasher.write(include_bytes!("../../migrations/0005_audit_pipeline.sql"));
+    for file in files {
+        hasher.write(&fs::read(file).expect("a migration"));
+    }
     format!("{:016x}", hasher.finish())
 }
 
@@ -157,12 +169,86 @@ impl StoreUnderTest for Subject {
         Arc::new(self.store.clone())
     }
 
-    fn numbering(&self) -> Arc<dyn Numbering> {
+    fn reports(&self) -> Arc<dyn Reports> {
         Arc::new(self.store.clone())
     }
 
-    fn reports(&self) -> Arc<dyn Reports> {
+    fn retention(&self) -> Arc<dyn RetentionStore> {
         Arc::new(self.store.clone())
+    }
+
+    fn growth(&self) -> Arc<dyn LogGrowth> {
+        Arc::new(self.store.clone())
+    }
+
+    fn webhooks(&self) -> Arc<dyn Webhooks> {
+        Arc::new(self.store.clone())
+    }
+
+    fn tree(&self) -> Arc<dyn Tree> {
+        Arc::new(self.store.clone())
+    }
+
+    fn subject_keys(&self) -> Arc<dyn SubjectKeys> {
+        Arc::new(self.store.clone())
+    }
+
+    fn search(&self) -> Arc<dyn AuditSearch> {
+        Arc::new(self.store.clone())
+    }
+
+    fn actors(&self) -> Arc<dyn Actors> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn archive(&self, month: DateTime<Utc>) -> u64 {
+        let mut moved = 0;
+        for severity in ["critical", "warning", "info"] {
+            let part = format!("audit_events_{severity}_{}", month.format("%Y_%m"));
+            self.execute(&format!("SELECT audit_partition('{severity}', '{month}')"))
+                .await
+                .expect("it is made");
+            let count = self.value(&format!("SELECT count(*) FROM {part}")).await;
+            moved += u64::try_from(count).expect("a count");
+            let bound = format!(
+                "SELECT replace(pg_get_expr(relpartbound, oid), 'FOR VALUES ', '') FROM pg_class
+                 WHERE oid = '{part}'::regclass"
+            );
+            let bound: String = sqlx::query_scalar(AssertSqlSafe(bound))
+                .fetch_one(&self.past)
+                .await
+                .expect("its bound");
+            self.execute(&format!(
+                "ALTER TABLE audit_events_{severity} DETACH PARTITION {part};
+                 ALTER TABLE audit_archive_{severity} ATTACH PARTITION {part} FOR VALUES {bound}"
+            ))
+            .await
+            .expect("it moves over");
+        }
+        moved
+    }
+
+    fn verifiable(&self) -> Arc<dyn Verifiable> {
+        Arc::new(self.store.clone())
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn drop_triggers(&self) {
+        // A forging session runs without them.
+    }
+
+    async fn columns(&self, table: &str) -> Vec<(String, String)> {
+        sqlx::query_as(
+            "SELECT column_name::text, udt_name::text FROM information_schema.columns
+             WHERE table_name = $1 ORDER BY ordinal_position",
+        )
+        .bind(table)
+        .fetch_all(&self.past)
+        .await
+        .expect("the columns")
     }
 
     async fn second_store(&self) -> Arc<dyn Store> {
@@ -195,6 +281,36 @@ impl StoreUnderTest for Subject {
             .fetch_optional(&self.past)
             .await
             .expect("a leaf or none")
+    }
+
+    async fn leaf_record(&self, leaf_index: i64) -> Option<Vec<u8>> {
+        sqlx::query_scalar("SELECT record FROM audit_leaf_records WHERE leaf_index = $1")
+            .bind(leaf_index)
+            .fetch_optional(&self.past)
+            .await
+            .expect("a record or none")
+    }
+
+    async fn make_month(&self, moment: DateTime<Utc>) {
+        sqlx::query(
+            "SELECT audit_partition(severity, $1)
+             FROM unnest(ARRAY['info', 'warning', 'critical']) severity",
+        )
+        .bind(moment)
+        .execute(&self.past)
+        .await
+        .expect("the month is made");
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        self.value(sql).await
+    }
+
+    async fn now(&self) -> DateTime<Utc> {
+        sqlx::query_scalar("SELECT now()")
+            .fetch_one(&self.past)
+            .await
+            .expect("a time")
     }
 
     async fn roll_ups(&self) -> Vec<RollUp> {

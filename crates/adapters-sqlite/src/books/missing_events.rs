@@ -1,6 +1,7 @@
-//! Milestone versions that nothing proves (M14), deleted milestones' included.
+//! Milestone versions that nothing proves (M14), deleted milestones' included. An event that has expired
+//! left the record of its leaf.
 
-use sqlx::SqlitePool;
+use sqlx::SqliteExecutor;
 use tranche_application::ports::books::{Difference, DifferenceKind};
 use tranche_application::ports::store::StoreError;
 
@@ -28,11 +29,16 @@ const MISSING: &str = "WITH RECURSIVE lives AS (
         WHERE NOT EXISTS (SELECT 1 FROM audit_events a
                 WHERE a.id = e.event_id AND a.milestone_id = e.milestone_id)
             AND NOT EXISTS (SELECT 1 FROM audit_outbox o WHERE o.id = e.event_id)
+            AND NOT EXISTS (SELECT 1 FROM audit_archive a
+                WHERE a.id = e.event_id AND a.milestone_id = e.milestone_id)
+            AND NOT EXISTS (SELECT 1 FROM audit_leaves l JOIN audit_leaf_records r USING (leaf_index)
+                WHERE l.event_id = e.event_id)
         ORDER BY 1, 2 LIMIT ?1
     )
     SELECT coalesce(
             (SELECT m.project_id FROM milestones m WHERE m.id = missing.id),
             (SELECT a.project_id FROM audit_events a WHERE a.milestone_id = missing.id LIMIT 1),
+            (SELECT a.project_id FROM audit_archive a WHERE a.milestone_id = missing.id LIMIT 1),
             (SELECT o.project_id FROM audit_outbox o WHERE o.milestone_id = missing.id LIMIT 1)
         ) AS project_id,
         id || ':' || version AS subject,
@@ -43,10 +49,13 @@ const MISSING: &str = "WITH RECURSIVE lives AS (
             ELSE 'neither in log nor outbox' END AS found
     FROM missing ORDER BY id, version";
 
-pub(super) async fn of(pool: &SqlitePool, limit: u32) -> Result<Vec<Difference>, StoreError> {
+pub(crate) async fn of(
+    store: impl SqliteExecutor<'_>,
+    limit: u32,
+) -> Result<Vec<Difference>, StoreError> {
     let rows: Vec<DifferenceRow> = sqlx::query_as(MISSING)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(store)
         .await
         .map_err(failed)?;
     let missing = rows

@@ -2,13 +2,14 @@
 
 use sqlx::SqlitePool;
 use tranche_application::audit::record::LoggedEvent;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::queries::{Page, Timeline};
 use tranche_application::ports::store::StoreError;
 
 use super::{all, before};
 use crate::rows::event::EventRow;
 
-/// The newest of both tables, each cut by its own index first. One statement, so that an event on
+/// The newest of all three tables, each cut by its own index first. One statement, so that an event on
 /// its way from one to the other is seen once. The leaf is looked up for the rows of the page alone.
 macro_rules! select_timeline {
     ($owner:literal) => {
@@ -21,6 +22,14 @@ macro_rules! select_timeline {
                      salt \
                  FROM audit_events WHERE ",
             $owner,
+            " = ?1 AND id < ?2 AND (?4 IS NULL OR project_id = ?4) ORDER BY id DESC LIMIT ?3) \
+             UNION ALL SELECT * FROM ( \
+                 SELECT id, milestone_id, project_id, occurred_at, recorded_at, severity, action, \
+                     actor_id, actor_role, resource_type, resource_id, previous_status, \
+                     new_status, changes, metadata, details, ip_address, user_agent, request_id, \
+                     salt \
+                 FROM audit_archive WHERE ",
+            $owner,
             " = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
              UNION ALL SELECT * FROM ( \
                  SELECT id, milestone_id, project_id, occurred_at, NULL, severity, action, \
@@ -29,7 +38,7 @@ macro_rules! select_timeline {
                      salt \
                  FROM audit_outbox WHERE ",
             $owner,
-            " = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
+            " = ?1 AND id < ?2 AND (?4 IS NULL OR project_id = ?4) ORDER BY id DESC LIMIT ?3) \
              ORDER BY id DESC LIMIT ?3) page ORDER BY id DESC"
         )
     };
@@ -38,6 +47,7 @@ macro_rules! select_timeline {
 pub(super) async fn timeline(
     pool: &SqlitePool,
     of: Timeline,
+    scope: Scope,
     page: Page,
 ) -> Result<Vec<LoggedEvent>, StoreError> {
     let (statement, owner) = match of {
@@ -47,6 +57,15 @@ pub(super) async fn timeline(
     let rows = sqlx::query_as::<_, EventRow>(statement)
         .bind(owner)
         .bind(before(page))
-        .bind(page.limit);
+        .bind(page.limit)
+        .bind(only(scope));
     all(rows.fetch_all(pool).await)
+}
+
+/// The only project whose events are seen, where it is one.
+fn only(scope: Scope) -> Option<String> {
+    match scope {
+        Scope::All => None,
+        Scope::Project(id) => Some(id.to_string()),
+    }
 }

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 use sqlx::types::Json;
 use tranche_application::ports::store::StoreError;
+use tranche_domain::actor::SealedOrigin;
 use tranche_domain::{
     Actor, BurnId, Disbursement, DisbursementId, DisbursementState, Failure, LedgerSlot,
     MilestoneId, Origin, PreparedBurn, ProjectId, Role,
@@ -23,6 +24,8 @@ pub(crate) struct DisbursementRow {
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
+    pub origin_key: Option<String>,
+    pub origin_sealed: Option<Vec<u8>>,
     pub prepared_at: i64,
     pub burn_id: String,
     pub envelope: Vec<u8>,
@@ -84,6 +87,7 @@ impl From<&Disbursement> for DisbursementRow {
     fn from(disbursement: &Disbursement) -> Self {
         let burn = &disbursement.burn;
         let origin = &disbursement.origin;
+        let sealed = origin.sealed.as_ref();
         Self {
             id: disbursement.id.to_string(),
             project_id: disbursement.project_id.to_string(),
@@ -95,6 +99,8 @@ impl From<&Disbursement> for DisbursementRow {
             ip_address: origin.ip_address.map(|address| address.to_string()),
             user_agent: origin.user_agent.clone(),
             request_id: origin.request_id.clone(),
+            origin_key: sealed.map(|sealed| sealed.key.to_string()),
+            origin_sealed: sealed.map(|sealed| sealed.content.clone()),
             prepared_at: micros(disbursement.prepared_at),
             burn_id: burn.id.0.clone(),
             envelope: burn.envelope.clone(),
@@ -160,6 +166,7 @@ impl TryFrom<DisbursementRow> for Disbursement {
                 ip_address: at.parsed("ip_address", ip_address)?,
                 user_agent: row.user_agent,
                 request_id: row.request_id,
+                sealed: sealed(at, row.origin_key, row.origin_sealed)?,
             },
             prepared_at: at.time("prepared_at", row.prepared_at)?,
             state: state(at, row.standing, &burn)?,
@@ -167,6 +174,21 @@ impl TryFrom<DisbursementRow> for Disbursement {
             attempts: row.attempts,
             version: row.version,
         })
+    }
+}
+
+fn sealed(
+    at: Row<'_>,
+    key: Option<String>,
+    content: Option<Vec<u8>>,
+) -> Result<Option<SealedOrigin>, StoreError> {
+    match (key, content) {
+        (Some(key), Some(content)) => Ok(Some(SealedOrigin {
+            key: at.uuid("origin_key", &key)?,
+            content,
+        })),
+        (None, None) => Ok(None),
+        _ => Err(at.wrong("its sealed origin is not whole")),
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Row, micros};
 
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 pub(crate) struct EventRow {
     pub id: String,
     pub milestone_id: Option<String>,
@@ -36,6 +36,41 @@ pub(crate) struct EventRow {
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
     pub salt: Vec<u8>,
+}
+
+impl EventRow {
+    /// The first column of the event in which two rows differ.
+    pub(crate) fn differs_from(&self, other: &Self) -> Option<&'static str> {
+        macro_rules! first_of {
+            ($($column:ident),*) => {
+                $(if self.$column != other.$column {
+                    return Some(stringify!($column));
+                })*
+            };
+        }
+        first_of!(
+            id,
+            milestone_id,
+            project_id,
+            occurred_at,
+            severity,
+            action,
+            actor_id,
+            actor_role,
+            resource_type,
+            resource_id,
+            previous_status,
+            new_status,
+            changes,
+            metadata,
+            details,
+            ip_address,
+            user_agent,
+            request_id,
+            salt
+        );
+        None
+    }
 }
 
 impl From<&EventRecord> for EventRow {

@@ -11,6 +11,7 @@ use jsonwebtoken::{AlgorithmFamily, Validation};
 use reqwest::Url;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use tranche_application::ports::actors::Person;
 use tranche_domain::{ProjectId, Role};
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use super::Identity;
 const LEEWAY_SECONDS: u64 = 30;
 const LARGEST_TOKEN: usize = 16 * 1024;
 const LONGEST_SUBJECT: usize = 200;
+const LONGEST_NAME: usize = 200;
 const PROJECT_CLAIM: &str = "tranche_project";
 
 /// Which issuer to believe, and about what.
@@ -188,7 +190,26 @@ impl Oidc {
             subject: subject.to_owned(),
             roles,
             scope,
+            person: person(claims),
         })
+    }
+}
+
+/// Who the subject is, as far as the issuer says it. What cannot be shown is not kept, and neither is
+/// an address that is not theirs for sure.
+fn person(claims: &Map<String, Value>) -> Person {
+    let told = |name: &str| {
+        claims
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| (1..=LONGEST_NAME).contains(&text.chars().count()))
+            .filter(|text| !text.contains(char::is_control))
+            .map(str::to_owned)
+    };
+    let is_verified = claims.get("email_verified") != Some(&Value::Bool(false));
+    Person {
+        name: told("name"),
+        email: told("email").filter(|_| is_verified),
     }
 }
 

@@ -21,6 +21,16 @@ pub enum Permission {
     Ingest,
     /// See how the audit pipeline is.
     Monitor,
+    /// Archive and expire old audit events, and place and lift legal holds.
+    Retain,
+    /// Search the audit log, follow it, copy it.
+    ReadAudit,
+    /// Say who is told of events.
+    Webhooks,
+    /// See what is sealed in audit events.
+    Unseal,
+    /// Erase what is sealed of a subject.
+    Erase,
 }
 
 impl Permission {
@@ -36,13 +46,13 @@ impl Permission {
                 Role::Auditor,
                 Role::Admin,
             ],
-            Self::OpenProjects => &[Role::Admin],
+            Self::OpenProjects | Self::Retain | Self::Webhooks | Self::Erase => &[Role::Admin],
             Self::Manage => &[Role::Manager],
             Self::Approve => &[Role::Approver],
             Self::Disburse => &[Role::Treasurer],
             Self::Resolve => &[Role::Treasurer, Role::Approver],
             Self::Ingest => &[Role::Service],
-            Self::Monitor => &[Role::Auditor, Role::Admin],
+            Self::Monitor | Self::ReadAudit | Self::Unseal => &[Role::Auditor, Role::Admin],
         }
     }
 }
@@ -52,7 +62,7 @@ mod tests {
     use super::Permission;
     use tranche_domain::Role;
 
-    const NAMES: [(Permission, &str); 8] = [
+    const NAMES: [(Permission, &str); 13] = [
         (Permission::Read, "read"),
         (Permission::OpenProjects, "open_projects"),
         (Permission::Manage, "manage"),
@@ -61,6 +71,11 @@ mod tests {
         (Permission::Resolve, "resolve"),
         (Permission::Ingest, "ingest"),
         (Permission::Monitor, "monitor"),
+        (Permission::Retain, "retain"),
+        (Permission::ReadAudit, "read_audit"),
+        (Permission::Webhooks, "webhooks"),
+        (Permission::Unseal, "unseal"),
+        (Permission::Erase, "erase"),
     ];
 
     /// The contract's sentence on roles, written out.
@@ -71,9 +86,12 @@ mod tests {
             (Role::Manager, "read manage"),
             (Role::Approver, "read approve resolve"),
             (Role::Treasurer, "read disburse resolve"),
-            (Role::Auditor, "read monitor"),
+            (Role::Auditor, "read monitor read_audit unseal"),
             (Role::Service, "ingest"),
-            (Role::Admin, "read open_projects monitor"),
+            (
+                Role::Admin,
+                "read open_projects monitor retain read_audit webhooks unseal erase",
+            ),
         ];
         assert_eq!(table.len(), Role::ALL.len());
         for (role, expected) in table {

@@ -1,4 +1,4 @@
-use super::{entries, mended};
+use super::{MOST_BROKEN, NO_TEXT, entries, mended};
 
 fn status(body: &str) -> (u16, Vec<String>) {
     let problem = entries(body, 3).expect_err(body);
@@ -80,4 +80,29 @@ fn what_is_no_utf_8_spoils_its_own_text_alone() {
         assert_eq!(status(&mended(body)).0, 400);
     }
     assert_eq!(mended("{\"é\":1}".as_bytes()), "{\"é\":1}");
+}
+
+#[test]
+fn so_many_broken_places_spoil_their_entries_and_more_the_body() {
+    let body = |broken: usize| {
+        [
+            &b"{\"entries\":[1,\""[..],
+            &b"\xff.".repeat(broken),
+            b"\"]}",
+        ]
+        .concat()
+    };
+    let text = mended(&body(MOST_BROKEN)).into_owned();
+    let found = entries(&text, 3).unwrap();
+    assert_eq!(found[0], "1");
+    serde_json::from_str::<String>(found[1]).expect_err("its text is broken");
+    let beyond = mended(&body(MOST_BROKEN + 1)).into_owned();
+    assert_eq!(beyond.len(), text.len() + "\u{1}.".len());
+    assert_eq!(status(&beyond), (400, vec![]));
+    // However many there are, the text has little more than the body.
+    let most = mended(&vec![0xff; 1 << 20]).len();
+    assert!(
+        most < (1 << 20) + MOST_BROKEN * NO_TEXT.len(),
+        "{most} bytes"
+    );
 }

@@ -75,6 +75,7 @@ async fn timeline(
     here: &Uri,
     way: Vec<Breadcrumb>,
 ) -> Result<Response, Problem> {
+    let unseals = caller.may(Permission::Unseal).is_ok();
     let caller = caller.may(Permission::Read)?;
     let page = query.page()?;
     let reading = &served.app.reading;
@@ -83,14 +84,17 @@ async fn timeline(
         Timeline::Project(_) => "project",
         Timeline::Milestone(_) => "milestone",
     };
-    let events = events.ok_or_else(|| Problem::not_found(what))?;
+    let mut events = events.ok_or_else(|| Problem::not_found(what))?;
+    let shown = events.iter_mut().map(|logged| &mut logged.event);
+    served.app.sensitive.show(shown, unseals).await?;
+    let events = served.app.searching.named(events).await?;
     served.reads.timeline(of, &caller);
     let listing = Listing::new(
         events,
         page,
         here,
         way,
-        |row| row.event.id,
+        |row| row.logged.event.id,
         |row| EventView::from(row),
     );
     answer::json(StatusCode::OK, &listing)

@@ -24,6 +24,8 @@ use crate::views::{IngestedView, RejectedView};
 
 /// The largest body, in bytes.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// Why an entry is not kept that must not be kept in clear.
+const UNSEALED: &str = "holds what must be sealed, and cannot be sealed now; send it again later";
 /// The most entries of a request.
 const MOST_ENTRIES: usize = 1000;
 
@@ -135,12 +137,11 @@ impl Judged {
 
     fn answer(self, accepted: &Accepted) -> Result<Response, Problem> {
         let Accepted { stored, queued, .. } = *accepted;
-        let any_without_room = accepted
-            .refused
-            .iter()
-            .any(|(_, refusal)| *refusal == Refusal::NoRoom);
+        let is_for = |why| accepted.refused.iter().any(|(_, refusal)| *refusal == why);
+        let any_without_room = is_for(Refusal::NoRoom);
         match (stored + queued, queued) {
             (0, _) if any_without_room => Err(no_room(&self.rejected)),
+            (0, _) if is_for(Refusal::Unsealed) => Err(unsealed(&self.rejected)),
             (0, _) => Err(nothing_accepted(self.rejected)),
             (accepted, _) => {
                 let status = if queued == 0 {
@@ -179,6 +180,7 @@ impl From<Refusal> for FieldError {
                 WHOLE,
                 "cannot be stored; the request id finds it in our log",
             ),
+            Refusal::Unsealed => (WHOLE, UNSEALED),
             Refusal::IdTaken => ("id", "is the id of another event"),
         };
         Self {
@@ -213,6 +215,15 @@ fn nothing_accepted(rejected: Vec<RejectedView>) -> Problem {
         }));
     }
     problem
+}
+
+fn unsealed(rejected: &[RejectedView]) -> Problem {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "audit.keys_unavailable",
+        format!("nothing was accepted: an entry {UNSEALED}"),
+    );
+    with_nothing(problem, rejected)
 }
 
 fn no_room(rejected: &[RejectedView]) -> Problem {

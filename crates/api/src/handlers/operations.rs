@@ -25,6 +25,8 @@ pub struct Readiness {
     store: String,
     /// Ledger: `ok`, or what is wrong.
     ledger: String,
+    /// The audit log's tree: `sound`, `contradicted` or `not_kept`. The service works meanwhile.
+    audit_log: &'static str,
 }
 
 /// The process lives
@@ -59,6 +61,10 @@ pub async fn readyz(State(operations): State<Operations>) -> Response {
         status: if ready { "ready" } else { "unavailable" },
         store: tell(store, "store"),
         ledger: tell(ledger, "ledger"),
+        audit_log: operations
+            .monitoring
+            .keeper()
+            .map_or("sound", |keeper| keeper.standing().evidence().as_str()),
     };
     let status = if ready {
         StatusCode::OK

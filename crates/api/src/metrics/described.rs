@@ -4,6 +4,15 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 
 /// Says of every figure what it is.
 pub fn describe() {
+    counters();
+    gauges();
+    describe_histogram!(
+        "tranche_http_request_seconds",
+        "How long answers of this process took, by method and route."
+    );
+}
+
+fn counters() {
     for (name, text) in [
         (
             "tranche_audit_inserted_total",
@@ -36,6 +45,9 @@ pub fn describe() {
     ] {
         describe_counter!(name, text);
     }
+}
+
+fn gauges() {
     for (name, text) in [
         (
             "tranche_audit_queue_events",
@@ -59,6 +71,25 @@ pub fn describe() {
             "tranche_audit_ring_events",
             "Audit events that wait in this process's memory for a place on the disk.",
         ),
+        (
+            "tranche_audit_log_contradicted",
+            "1 while the store contradicts a checkpoint that this process has kept: nothing is \
+             sealed. Else 0.",
+        ),
+        (
+            "tranche_audit_tree_size",
+            "Leaves under the newest checkpoint that this process has kept.",
+        ),
+        (
+            "tranche_audit_checkpoint_age_seconds",
+            "How long ago the newest checkpoint that this process has kept was signed; it only \
+             matters while leaves wait.",
+        ),
+        (
+            "tranche_audit_pending_leaves",
+            "Events in the log that wait for their place in the tree, up to a million, NaN while \
+             the store does not answer. Shared: take the maximum over processes, not the sum.",
+        ),
         ("tranche_audit_workers", "Workers that this process runs."),
         (
             "tranche_audit_store_available",
@@ -67,6 +98,11 @@ pub fn describe() {
         (
             "tranche_audit_lag_seconds",
             "For how long the oldest event in the queue and in this process's spool has waited.",
+        ),
+        (
+            "tranche_audit_retention_lag_seconds",
+            "For how long the oldest part of the log that nobody holds should have been gone, NaN in a \
+             process that does not look after it. Shared: take the maximum over processes.",
         ),
         (
             "tranche_audit_batch_seconds",
@@ -80,8 +116,4 @@ pub fn describe() {
     ] {
         describe_gauge!(name, text);
     }
-    describe_histogram!(
-        "tranche_http_request_seconds",
-        "How long answers of this process took, by method and route."
-    );
 }

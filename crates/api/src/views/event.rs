@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 use tranche_application::audit::record::LoggedEvent;
+use tranche_application::audit::searching::Named;
+use tranche_application::audit::sensitive::mask;
+use tranche_application::ports::actors::Person;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -45,6 +48,7 @@ pub struct EventView {
 #[schema(as = Actor)]
 pub struct ActorView {
     id: String,
+    /// As the credential told last; null where it told none.
     name: Option<String>,
     email: Option<String>,
     role: Option<String>,
@@ -52,7 +56,22 @@ pub struct ActorView {
 
 impl From<&LoggedEvent> for EventView {
     fn from(logged: &LoggedEvent) -> Self {
-        let event = logged.event.clone();
+        Self::new(logged, Person::default())
+    }
+}
+
+impl From<&Named> for EventView {
+    fn from(named: &Named) -> Self {
+        Self::new(&named.logged, named.person.clone().unwrap_or_default())
+    }
+}
+
+impl EventView {
+    /// An event and who did it.
+    fn new(logged: &LoggedEvent, person: Person) -> Self {
+        let mut event = logged.event.clone();
+        // Nobody is shown what stands for a sealed value.
+        mask(&mut event);
         Self {
             id: event.id,
             occurred_at: time(event.occurred_at),
@@ -60,8 +79,8 @@ impl From<&LoggedEvent> for EventView {
             action: event.action,
             actor: ActorView {
                 id: event.actor.id,
-                name: None,
-                email: None,
+                name: person.name,
+                email: person.email,
                 role: event.actor.role,
             },
             project_id: event.project_id,

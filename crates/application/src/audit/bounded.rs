@@ -13,7 +13,7 @@ use crate::ports::store::StoreError;
 ///
 /// # Errors
 /// The call's own; [`StoreError::Unavailable`] when it took too long or panicked.
-pub(super) async fn bounded<T: Send + 'static>(
+pub(crate) async fn bounded<T: Send + 'static>(
     limit: Duration,
     call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {

@@ -11,7 +11,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::meters::{Rates, Report, Totals};
+use super::meters::{Evidence, Rates, Report, Totals};
 
 /// A younger report is fresh: its process is taken to be alive.
 pub const FRESH: TimeDelta = TimeDelta::seconds(15);
@@ -55,6 +55,9 @@ pub struct Known {
     pub reports: Vec<Report>,
     /// Dead letters; `None` when the store does not say.
     pub dead_letters: Option<u64>,
+    /// For how long the oldest part of the log should have been gone, in seconds; `None` where this
+    /// process does not look after it.
+    pub retention_lag: Option<u64>,
     /// Whether the store answered.
     pub store_answers: bool,
 }
@@ -78,10 +81,15 @@ pub struct Snapshot {
     pub dead_letters: Option<u64>,
     /// For how long the oldest event has waited.
     pub lag: TimeDelta,
+    /// For how long the oldest part of the log should have been gone, in seconds, where this process
+    /// looks after it.
+    pub retention_lag: Option<u64>,
     /// Whether the log takes events, for all that is known.
     pub store_available: bool,
     /// Workers in processes that live.
     pub workers: u64,
+    /// How the log's evidence is: the worst of what the processes that live say.
+    pub evidence: Evidence,
     /// The reports of the processes that live, the longest-running first.
     pub processes: Vec<Report>,
 }
@@ -106,10 +114,16 @@ impl Snapshot {
             spool_events: sum(|report| report.spool_events),
             spool_bytes: sum(|report| report.spool_bytes),
             dead_letters: known.dead_letters,
+            retention_lag: known.retention_lag,
             lag: oldest.map_or(TimeDelta::zero(), |at| (now - at).max(TimeDelta::zero())),
             store_available: known.store_answers
                 && processes.iter().all(|report| report.store_available),
             workers: sum(|report| u64::from(report.workers)),
+            evidence: processes
+                .iter()
+                .map(|report| report.evidence)
+                .max()
+                .unwrap_or_default(),
             processes,
         }
     }
@@ -150,6 +164,7 @@ fn add_totals(sum: Totals, report: &Report) -> Totals {
         spooled: sum.spooled.saturating_add(more.spooled),
         dropped: sum.dropped.saturating_add(more.dropped),
         buried: sum.buried.saturating_add(more.buried),
+        webhooks_disabled: sum.webhooks_disabled.saturating_add(more.webhooks_disabled),
     }
 }
 
@@ -205,6 +220,10 @@ pub struct Health {
 
 /// The log does not take events.
 pub const STORE_UNAVAILABLE: &str = "audit.store_unavailable";
+/// The store contradicts a checkpoint that was given out.
+pub const LOG_CONTRADICTED: &str = "audit.log_contradicted";
+/// The newest checkpoint is not kept outside of the store.
+pub const CHECKPOINT_NOT_KEPT: &str = "audit.checkpoint_not_kept";
 /// Too many writes fail.
 pub const FAILURES: &str = "audit.failures";
 /// No worker tells of itself.
@@ -229,6 +248,18 @@ impl Health {
                 STORE_UNAVAILABLE,
                 Status::Critical,
                 "the log takes no events".to_owned(),
+            ),
+            (
+                snapshot.evidence == Evidence::Contradicted,
+                LOG_CONTRADICTED,
+                Status::Critical,
+                "the store contradicts a checkpoint that was kept; nothing is sealed".to_owned(),
+            ),
+            (
+                snapshot.evidence == Evidence::NotKept,
+                CHECKPOINT_NOT_KEPT,
+                Status::Warning,
+                "the newest checkpoint is not kept outside of the store".to_owned(),
             ),
             (
                 failures > limits.failures_per_minute,

@@ -5,6 +5,7 @@ mod details;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,11 +34,11 @@ const MOST_RESOURCE_BYTES: usize = 1600;
 /// The most characters of a client's program.
 const MOST_AGENT: usize = 512;
 /// How long before now an event may have happened.
-const LATEST: TimeDelta = TimeDelta::days(7);
+pub(super) const LATEST: TimeDelta = TimeDelta::days(7);
 /// How far the sender's clock may be ahead.
-const AHEAD: TimeDelta = TimeDelta::minutes(5);
+pub(super) const AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// How far the time in an id may be from now: it chooses the event's partition.
-const ID_SLACK: TimeDelta = TimeDelta::days(1);
+pub(super) const ID_SLACK: TimeDelta = TimeDelta::days(1);
 /// The most flaws that are told of one event.
 const MOST_FLAWS: usize = 20;
 /// The most characters that are repeated of a field's name that is none.
@@ -94,9 +95,10 @@ impl<'a> Incoming<'a> {
         let (event, named) = self.judge(json)?;
         let event = Arc::new(event);
         if named {
-            let known = self.named.entry(event.id);
-            if !is_same(known.or_insert_with(|| event.clone()), &event) {
-                return Err(vec![flaw("id", "is the id of another entry")]);
+            match self.named.entry(event.id) {
+                Entry::Vacant(free) => _ = free.insert(event.clone()),
+                Entry::Occupied(known) if is_same(known.get(), &event) => {}
+                Entry::Occupied(_) => return Err(vec![flaw("id", "is the id of another entry")]),
             }
         }
         Ok(event)
@@ -199,6 +201,15 @@ impl<'a> Incoming<'a> {
             _ => Ok(id),
         }
     }
+}
+
+/// Reads what details are to contain: any object that details can be.
+///
+/// # Errors
+/// What is wrong with it, to be said after its name.
+pub fn read_details(text: &str) -> Result<Value, String> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|_| "must be JSON")?;
+    details::details(raw.get()).map_err(Cow::into_owned)
 }
 
 /// Whether two readings are of one event: each has a salt of its own.

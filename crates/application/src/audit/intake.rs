@@ -17,6 +17,7 @@ use super::availability::{Availability, Probe};
 use super::bounded::bounded;
 use super::pipeline::Pipeline;
 use super::record::EventRecord;
+use super::sensitive::Sensitive;
 use crate::ports::monitor::{Fallback, Fate, Incident};
 use crate::ports::queue::AuditQueue;
 use crate::ports::store::{Conflict, StoreError};
@@ -47,6 +48,8 @@ pub enum Refusal {
     Unfit,
     /// Its id is the id of another event.
     IdTaken,
+    /// What is sensitive in it cannot be sealed now.
+    Unsealed,
 }
 
 /// What became of the events of a request.
@@ -74,6 +77,8 @@ pub struct Intake {
     pipeline: Pipeline,
     /// Whether the queue answers: one that hangs is not waited for by every request.
     queue: Arc<Availability>,
+    /// Seals what is sensitive before anything is kept.
+    sensitive: Option<Sensitive>,
 }
 
 impl Intake {
@@ -83,7 +88,15 @@ impl Intake {
         Self {
             pipeline,
             queue: Arc::default(),
+            sensitive: None,
         }
+    }
+
+    /// Seals what is sensitive in the events.
+    #[must_use]
+    pub fn sealing(mut self, sensitive: Sensitive) -> Self {
+        self.sensitive = Some(sensitive);
+        self
     }
 
     /// Takes in the events of a request, and goes on when nobody waits for the answer any more.
@@ -93,17 +106,34 @@ impl Intake {
     /// repeat the whole request: what has an id of the sender's is stored once.
     pub async fn take(&self, events: Vec<Arc<EventRecord>>) -> Result<Accepted, IntakeError> {
         let intake = self.clone();
-        let work = async move { intake.route(&events).await };
+        let work = async move { intake.seal_and_route(events).await };
         match tokio::spawn(work.in_current_span()).await {
             Ok(taken) => taken,
             Err(error) => Err(IntakeError(error.to_string())),
         }
     }
 
-    async fn route(&self, events: &Events) -> Result<Accepted, IntakeError> {
+    /// What cannot be sealed is kept nowhere, in clear least of all.
+    async fn seal_and_route(
+        &self,
+        mut events: Vec<Arc<EventRecord>>,
+    ) -> Result<Accepted, IntakeError> {
+        let unsealed = match &self.sensitive {
+            Some(sensitive) => sensitive.seal(&mut events).await,
+            None => Vec::new(),
+        };
+        self.route(&events, unsealed).await
+    }
+
+    async fn route(&self, events: &Events, unsealed: Vec<usize>) -> Result<Accepted, IntakeError> {
         let (critical, rest): (Vec<_>, Vec<_>) = (0..events.len())
+            .filter(|place| !unsealed.contains(place))
             .partition(|place| events[*place].severity == Severity::Critical.as_str());
-        let mut accepted = Accepted::default();
+        let refused = unsealed.into_iter();
+        let mut accepted = Accepted {
+            refused: refused.map(|place| (place, Refusal::Unsealed)).collect(),
+            ..Accepted::default()
+        };
         self.take_critical(events, critical, &mut accepted).await?;
         self.take_rest(events, rest, &mut accepted).await;
         accepted.refused.sort_unstable_by_key(|(place, _)| *place);

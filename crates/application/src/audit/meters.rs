@@ -67,8 +67,13 @@ pub struct Meters {
     dropped: AtomicU64,
     /// Events given up as dead letters.
     buried: AtomicU64,
+    /// Webhooks that were disabled because their receivers failed.
+    webhooks_disabled: AtomicU64,
     /// Events that wait in memory for a place on the disk, now.
     held: AtomicU64,
+    /// For how many seconds the oldest part of the log should have been gone, and one more; nothing
+    /// while nobody looked.
+    retention_lag: AtomicU64,
     recent: Mutex<Recent>,
 }
 
@@ -87,6 +92,9 @@ pub struct Totals {
     pub dropped: u64,
     /// Events given up as dead letters.
     pub buried: u64,
+    /// Webhooks that were disabled because their receivers failed.
+    #[serde(default)]
+    pub webhooks_disabled: u64,
 }
 
 /// What a process counted of late.
@@ -104,6 +112,33 @@ pub struct Rates {
     pub batch_mean_us: u64,
     /// The duration that 99 of 100 batches did not exceed, in microseconds.
     pub batch_p99_us: u64,
+}
+
+/// How the log's evidence is, from best to worst.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The newest checkpoint is kept outside of the store, and the store extends it.
+    #[default]
+    Sound,
+    /// The newest checkpoint could not be kept.
+    NotKept,
+    /// The store contradicts what was kept: nothing is sealed.
+    Contradicted,
+}
+
+impl Evidence {
+    /// Its name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::NotKept => "not_kept",
+            Self::Contradicted => "contradicted",
+        }
+    }
 }
 
 /// What a process tells of itself.
@@ -132,6 +167,9 @@ pub struct Report {
     /// Whether it tells people in a way that reaches them, beyond its own log.
     #[serde(default)]
     pub pages: bool,
+    /// How the log's evidence is, where it seals.
+    #[serde(default)]
+    pub evidence: Evidence,
 }
 
 impl Meters {
@@ -177,6 +215,11 @@ impl Meters {
         self.buried.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// A webhook was disabled because its receiver failed.
+    pub fn webhook_disabled(&self) {
+        self.webhooks_disabled.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// So many events wait in memory for a place on the disk now.
     pub fn holds(&self, events: u64) {
         self.held.store(events, Ordering::Relaxed);
@@ -186,6 +229,20 @@ impl Meters {
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// For so long the oldest part of the log should have been gone.
+    pub fn retention_is_late(&self, lag: TimeDelta) {
+        let seconds = u64::try_from(lag.num_seconds()).unwrap_or_default();
+        self.retention_lag
+            .store(seconds.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// For how long the oldest part of the log should have been gone, in seconds; `None` while this
+    /// process has not looked.
+    #[must_use]
+    pub fn retention_lag(&self) -> Option<u64> {
+        self.retention_lag.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// What was counted since the start.
@@ -199,6 +256,7 @@ impl Meters {
             spooled: of(&self.spooled),
             dropped: of(&self.dropped),
             buried: of(&self.buried),
+            webhooks_disabled: of(&self.webhooks_disabled),
         }
     }
 
@@ -253,6 +311,7 @@ impl Meters {
             spool_bytes: spool.bytes,
             store_available,
             pages: false,
+            evidence: Evidence::Sound,
         }
     }
 

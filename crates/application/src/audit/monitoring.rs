@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::health::{Health, Known, Limits, REMEMBERED, Reach, Snapshot};
 use super::meters::Report;
 use super::pipeline::Pipeline;
+use super::tree::keeper::Keeper;
 use crate::ports::queue::{AuditQueue, Depth};
 use crate::ports::reports::Reports;
 use crate::ports::store::StoreError;
@@ -42,6 +43,8 @@ pub struct Monitoring {
     part: Arc<Part>,
     /// Files of processes that are gone, which this one works off.
     left: Arc<[Arc<dyn AuditQueue>]>,
+    /// Keeps the log's checkpoints, where this process seals.
+    keeper: Option<Keeper>,
     /// What the spool said last, for when it does not answer.
     spool: Arc<Mutex<Depth>>,
 }
@@ -55,6 +58,7 @@ impl Monitoring {
             reports,
             part: Arc::new(part),
             left: Arc::default(),
+            keeper: None,
             spool: Arc::default(),
         }
     }
@@ -64,6 +68,19 @@ impl Monitoring {
     pub fn with_left(mut self, left: Vec<Arc<dyn AuditQueue>>) -> Self {
         self.left = left.into();
         self
+    }
+
+    /// Tells how the log's evidence is as well.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Option<Keeper>) -> Self {
+        self.keeper = keeper;
+        self
+    }
+
+    /// What keeps the log's checkpoints, where this process seals.
+    #[must_use]
+    pub const fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 
     /// This process's part in the pipeline.
@@ -96,6 +113,8 @@ impl Monitoring {
             self.pipeline.services.clock.now(),
         );
         report.pages = self.part.pages;
+        let standing = self.keeper.as_ref().map(Keeper::standing);
+        report.evidence = standing.unwrap_or_default().evidence();
         report
     }
 
@@ -140,6 +159,7 @@ impl Monitoring {
         let known = Known {
             reports,
             dead_letters,
+            retention_lag: self.pipeline.meters.retention_lag(),
             store_answers,
         };
         let now = self.pipeline.services.clock.now();

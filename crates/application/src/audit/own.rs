@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use tranche_domain::audit::{Resource, Severity};
-use tranche_domain::{Action, Actor, AuditEvent, Fact, Origin, Role};
+use tranche_domain::{Action, Actor, AuditEvent, Fact, Occasion, Origin, Role};
 
 use super::record::{EventRecord, RecordedActor};
 use crate::call::Caller;
@@ -53,14 +53,7 @@ pub(super) struct Loss<'a> {
 
 /// The event that tells of a loss.
 pub(super) fn lost(services: &Services, loss: Loss<'_>) -> EventRecord {
-    let occasion = services.occasion(&Caller {
-        actor: Actor {
-            id: SYSTEM.to_owned(),
-            role: Role::Service,
-        },
-        origin: Origin::default(),
-        scope: None,
-    });
+    let occasion = occasion(services);
     let at =
         |moment: DateTime<Utc>| Fact::text(moment.to_rfc3339_opts(SecondsFormat::Micros, true));
     let count = i64::try_from(loss.count).unwrap_or(i64::MAX);
@@ -74,9 +67,31 @@ pub(super) fn lost(services: &Services, loss: Loss<'_>) -> EventRecord {
     .with("from", at(loss.from))
     .with("to", at(loss.to))
     .with("process", Fact::text(loss.process));
+    by_the_system(&event)
+}
+
+/// An occasion that nobody called for.
+pub(crate) fn occasion(services: &Services) -> Occasion {
+    services.occasion(&caller())
+}
+
+/// The event of such an occasion, as it is stored.
+pub(crate) fn by_the_system(event: &AuditEvent) -> EventRecord {
     EventRecord {
         actor: system(),
-        ..EventRecord::from(&event)
+        ..EventRecord::from(event)
+    }
+}
+
+/// The service itself, where a caller is asked for.
+pub(super) fn caller() -> Caller {
+    Caller {
+        actor: Actor {
+            id: SYSTEM.to_owned(),
+            role: Role::Service,
+        },
+        origin: Origin::default(),
+        scope: None,
     }
 }
 

@@ -4,6 +4,7 @@ use tranche_domain::audit::Resource;
 use tranche_domain::{Action, AuditEvent, Fact};
 
 use super::failsafe::Failsafe;
+use super::filter::EventFilter;
 use super::record::EventRecord;
 use crate::call::Caller;
 use crate::ports::queries::Timeline;
@@ -33,6 +34,27 @@ impl Reads {
         let occasion = self.services.occasion(caller);
         let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, id, &occasion)
             .with("timeline_of", Fact::text(kind.as_str()));
+        self.failsafe.record(EventRecord::from(&event));
+    }
+
+    /// Somebody begins to follow the log, from this leaf index on.
+    pub fn stream(&self, filter: &EventFilter, from: i64, caller: &Caller) {
+        let occasion = self.services.occasion(caller);
+        let filter = serde_json::to_string(filter).ok();
+        let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, "stream", &occasion)
+            .with("from_leaf_index", Fact::Count(from))
+            .with("filter", Fact::maybe(filter));
+        self.failsafe.record(EventRecord::from(&event));
+    }
+
+    /// Somebody has read `rows` events by this filter, or what is counted of them.
+    pub fn search(&self, what: &str, filter: &EventFilter, rows: usize, caller: &Caller) {
+        let occasion = self.services.occasion(caller);
+        let filter = serde_json::to_string(filter).ok();
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, what, &occasion)
+            .with("filter", Fact::maybe(filter))
+            .with("rows", Fact::Count(rows));
         self.failsafe.record(EventRecord::from(&event));
     }
 }

@@ -10,10 +10,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
+use tranche_domain::actor::SealedOrigin;
 use tranche_domain::{AuditEvent, Fact};
 use uuid::Uuid;
 
 use super::canonical::Object;
+use super::sensitive::{ORIGIN, of_origin};
 
 /// Who acted, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,11 +89,14 @@ impl From<&AuditEvent> for EventRecord {
                 ((*field).to_owned(), diff)
             })
             .collect();
-        let metadata: Map<String, Value> = event
+        let mut metadata: Map<String, Value> = event
             .metadata
             .iter()
             .map(|(name, fact)| ((*name).to_owned(), value(fact)))
             .collect();
+        if let Some(sealed) = &event.origin.sealed {
+            metadata.insert(ORIGIN.to_owned(), of_origin(sealed));
+        }
         Self {
             id: event.id.0,
             severity: event.action.severity().as_str().to_owned(),
@@ -141,6 +146,15 @@ pub enum CanonicalError {
 }
 
 impl EventRecord {
+    /// Notes where the request came from, sealed.
+    pub(super) fn keep_origin(&mut self, sealed: Option<&SealedOrigin>) {
+        let Some(sealed) = sealed else { return };
+        if !self.metadata.is_object() {
+            self.metadata = Value::Object(Map::new());
+        }
+        self.metadata[ORIGIN] = of_origin(sealed);
+    }
+
     /// The leaf: a small canonical JSON document, kept for ever. Its fields are in order by name.
     ///
     /// # Errors

@@ -4,9 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use thiserror::Error;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::store::StoreError;
+use super::subject_keys::SubjectKey;
 
 /// A wallet's secret seed on its way into custody. Wiped when dropped; never printed.
 #[derive(Clone)]
@@ -175,4 +177,8 @@ pub trait SealedSecrets: Send + Sync {
         account_id: &str,
         limit: u32,
     ) -> Result<Vec<SealedWallet>, StoreError>;
+
+    /// Up to `limit` subjects' keys in force by id, from the first after `id`.
+    async fn subject_keys_after(&self, id: Uuid, limit: u32)
+    -> Result<Vec<SubjectKey>, StoreError>;
 }

@@ -9,6 +9,7 @@ use tranche_domain::{
 };
 use uuid::Uuid;
 
+use super::audit_search::Scope;
 use super::store::StoreError;
 use crate::audit::record::LoggedEvent;
 use crate::keys::ApiKey;
@@ -92,8 +93,14 @@ pub trait Queries: Send + Sync {
         filter: &DisbursementFilter,
         page: Page,
     ) -> Result<Vec<Disbursement>, StoreError>;
-    /// Audit events of a milestone or project, newest first, those still in the outbox included.
-    async fn timeline(&self, of: Timeline, page: Page) -> Result<Vec<LoggedEvent>, StoreError>;
+    /// Audit events of a milestone or project, newest first, those still in the outbox included, as
+    /// far as the scope reaches.
+    async fn timeline(
+        &self,
+        of: Timeline,
+        scope: Scope,
+        page: Page,
+    ) -> Result<Vec<LoggedEvent>, StoreError>;
     /// The API key of this id.
     async fn key(&self, id: &str) -> Result<Option<ApiKey>, StoreError>;
     /// All API keys, newest first.

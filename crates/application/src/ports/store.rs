@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use super::channels::NewChannel;
 use super::custody::{SealedSecret, SealedWallet};
+use super::retention::HoldRepo;
+use super::subject_keys::SubjectKey;
+use super::webhooks::WebhookRepo;
 use crate::audit::record::EventRecord;
 use crate::idempotency::{Claim, IdempotencyKey};
 use crate::keys::ApiKey;
@@ -35,6 +38,9 @@ pub enum StoreError {
     /// A row that cannot be: somebody wrote past the application.
     #[error("inconsistent row: {0}")]
     Inconsistent(String),
+    /// A search took longer than a search may: ask for less.
+    #[error("the search took too long")]
+    TooMuch,
 }
 
 impl StoreError {
@@ -95,6 +101,10 @@ pub trait UnitOfWork: Send {
     fn credentials(&mut self) -> &mut dyn CredentialRepo;
     /// The audit log and its outbox.
     fn audit(&mut self) -> &mut dyn AuditLog;
+    /// Legal holds.
+    fn holds(&mut self) -> &mut dyn HoldRepo;
+    /// Webhooks.
+    fn webhooks(&mut self) -> &mut dyn WebhookRepo;
 
     /// Writes everything that moves together: project, milestone, disbursement, the milestone's
     /// evidence, and the event (into the log when critical, else into the outbox). Each write is
@@ -235,6 +245,26 @@ pub trait CredentialRepo: Send {
         from_key: &str,
     ) -> Result<bool, StoreError>;
 
+    /// Keeps subjects' keys, but none for a subject that has one in force: of several that come at
+    /// once, the first stays.
+    async fn keep_subject_keys(&mut self, keys: &[SubjectKey]) -> Result<(), StoreError>;
+
+    /// As [`CredentialRepo::reseal_wallet`], for a subject's key.
+    async fn reseal_subject_key(
+        &mut self,
+        key: &SubjectKey,
+        from_key: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Erases a subject's key for good, so that only its id stays, with when and by whom; gives its
+    /// id, or `None` when there is none in force.
+    async fn erase_subject_key(
+        &mut self,
+        subject: &[u8; 32],
+        at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<Option<Uuid>, StoreError>;
+
     /// Keeps an API key's hash.
     async fn keep_key(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 
@@ -248,6 +278,13 @@ pub trait CredentialRepo: Send {
 pub trait AuditLog: Send {
     /// Puts an event that stands alone into the outbox.
     async fn post(&mut self, event: &EventRecord) -> Result<(), StoreError>;
+
+    /// Puts a critical event that stands alone into the log, with its leaf.
+    async fn log(
+        &mut self,
+        event: &EventRecord,
+        recorded_at: DateTime<Utc>,
+    ) -> Result<(), StoreError>;
 
     /// Moves up to `limit` events from the outbox into the log, oldest first, each exactly once
     /// whoever else is moving them; says how many. `recorded_at` becomes their recorded time.

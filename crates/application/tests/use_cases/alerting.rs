@@ -1,6 +1,7 @@
 //! Alerts: once while it lasts, a reminder, a recovery; several processes; sinks that hang. Time is
 //! paused.
 
+use chrono::TimeDelta;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -101,6 +102,7 @@ async fn every_condition_has_its_alert() {
     assert_eq!(watch.pager.keys(), [] as [&str; 0]);
     lookout.letters.store(2, Ordering::SeqCst);
     lookout.meters.dropped(1_001);
+    lookout.meters.retention_is_late(TimeDelta::hours(49));
     for _ in 0..101 {
         lookout.meters.failed(lookout.clock.now());
     }
@@ -118,10 +120,27 @@ async fn every_condition_has_its_alert() {
             ("audit.events_lost", Urgency::Critical),
             ("audit.failures", Urgency::Critical),
             ("audit.queue_unavailable", Urgency::Warning),
+            ("audit.retention_late", Urgency::Warning),
             ("audit.store_unavailable", Urgency::Critical),
             ("audit.write_failures", Urgency::Warning),
         ]
     );
+    watch.end().await;
+}
+
+// S7, P8: two runs may fail before anybody is told that what should have expired has not.
+#[tokio::test(start_paused = true)]
+async fn retention_that_is_late_by_more_than_two_days_is_told() {
+    let lookout = Lookout::new("a");
+    let watch = Watch::over(&lookout);
+    lookout.meters.retention_is_late(TimeDelta::hours(48));
+    sleep(seconds(6)).await;
+    assert_eq!(watch.pager.keys(), [] as [&str; 0]);
+    lookout
+        .meters
+        .retention_is_late(TimeDelta::seconds(48 * 3_600 + 1));
+    sleep(seconds(6)).await;
+    assert_eq!(watch.pager.keys(), ["audit.retention_late!"]);
     watch.end().await;
 }
 

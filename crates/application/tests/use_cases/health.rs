@@ -17,6 +17,7 @@ fn known(reports: Vec<Report>) -> Known {
     Known {
         reports,
         dead_letters: Some(0),
+        retention_lag: None,
         store_answers: true,
     }
 }

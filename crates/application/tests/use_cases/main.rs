@@ -8,11 +8,19 @@ mod alerting;
 #[cfg(test)]
 mod available;
 #[cfg(test)]
+mod contradictions;
+#[cfg(test)]
+mod copying;
+#[cfg(test)]
+mod couriers;
+#[cfg(test)]
 mod covering;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod failing_safe;
+#[cfg(test)]
+mod following;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
@@ -30,15 +38,17 @@ mod leaf_bytes;
 #[cfg(test)]
 mod letters;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod lookout;
 #[cfg(test)]
 mod losing;
 #[cfg(test)]
+mod memory_tree;
+#[cfg(test)]
 mod metering;
 #[cfg(test)]
 mod monitoring;
-#[cfg(test)]
-mod numbering;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
@@ -72,9 +82,13 @@ mod scope;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod seating;
 #[cfg(test)]
 mod sending;
+#[cfg(test)]
+mod sensitive;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]
@@ -84,7 +98,13 @@ mod sinks;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
+mod small_log;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod tree_notes;
+#[cfg(test)]
+mod tree_vectors;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]

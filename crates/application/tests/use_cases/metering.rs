@@ -28,6 +28,7 @@ fn every_total_counts_its_own() {
         spooled: 4,
         dropped: 5,
         buried: 6,
+        webhooks_disabled: 0,
     };
     assert_eq!(meters.totals(), totals);
     meters.stored(10, ms(1), time(0));

@@ -195,7 +195,7 @@ async fn the_timeline_of_a_milestone_is_its_projects_even_after_it_was_deleted()
         let events = vec![logged(Some(PROJECT))];
         queries
             .expect_timeline()
-            .returning(move |_, _| Ok(events.clone()));
+            .returning(move |_, _, _| Ok(events.clone()));
     });
     let of = Timeline::Milestone(MILESTONE);
     for insider in insiders() {
@@ -210,7 +210,9 @@ async fn the_timeline_of_a_milestone_is_its_projects_even_after_it_was_deleted()
 async fn an_empty_timeline_is_that_of_a_milestone_that_is_there() {
     for there in [true, false] {
         let reading = reading(move |queries| {
-            queries.expect_timeline().returning(|_, _| Ok(Vec::new()));
+            queries
+                .expect_timeline()
+                .returning(|_, _, _| Ok(Vec::new()));
             let milestone = there.then(|| Scene::at(MilestoneStatus::Draft).milestone);
             queries
                 .expect_milestone()

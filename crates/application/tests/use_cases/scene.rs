@@ -76,6 +76,7 @@ pub fn caller(who: &str) -> Caller {
             ip_address: Some([192, 0, 2, 7].into()),
             user_agent: Some("tests/1".to_owned()),
             request_id: Some("request-7".to_owned()),
+            sealed: None,
         },
         scope: None,
     }

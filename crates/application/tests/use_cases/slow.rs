@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 use tranche_application::mocks::MockLedgerBurner;
 use tranche_application::ports::burner::{BurnsSeen, LedgerBurner, LedgerError, SubmitHint};
+use tranche_application::ports::retention::HoldRepo;
 use tranche_application::ports::store::{
     AuditLog, CredentialRepo, DisbursementRepo, IdempotencyRepo, MilestoneRepo, ProjectRepo, Store,
     StoreError, UnitOfWork,
 };
+use tranche_application::ports::webhooks::WebhookRepo;
 use tranche_domain::Change;
 use tranche_domain::disbursement::{BurnId, BurnOrder, PreparedBurn, Replacement, Verdict};
 
@@ -124,6 +126,14 @@ impl UnitOfWork for SlowWork {
 
     fn audit(&mut self) -> &mut dyn AuditLog {
         self.inner.audit()
+    }
+
+    fn holds(&mut self) -> &mut dyn HoldRepo {
+        self.inner.holds()
+    }
+
+    fn webhooks(&mut self) -> &mut dyn WebhookRepo {
+        self.inner.webhooks()
     }
 
     async fn record(&mut self, change: &Change) -> Result<(), StoreError> {

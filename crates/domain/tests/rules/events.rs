@@ -8,7 +8,9 @@ use tranche_domain::{Action, Fact, Role, Severity};
 use crate::scene::{CHECKER, MAKER, Scene, TREASURER, act, burn, plan_of, project, reason};
 use tranche_domain::{Milestone, MilestoneStatus, Policy};
 
-const ACTIONS: [(Action, &str, Severity); 22] = [
+const ACTIONS: [(Action, &str, Severity); 33] = [
+    (Action::AuditExported, "audit.exported", Severity::Warning),
+    (Action::SubjectErased, "subject.erased", Severity::Critical),
     (Action::ProjectCreated, "project.created", Severity::Info),
     (
         Action::MilestoneCreated,
@@ -95,8 +97,41 @@ const ACTIONS: [(Action, &str, Severity); 22] = [
         Severity::Critical,
     ),
     (
+        Action::LogContradictionAccepted,
+        "audit.contradiction_accepted",
+        Severity::Critical,
+    ),
+    (
         Action::DeadLetterRedriven,
         "audit.dead_letter_redriven",
+        Severity::Warning,
+    ),
+    (
+        Action::RetentionHoldPlaced,
+        "retention.hold_placed",
+        Severity::Critical,
+    ),
+    (
+        Action::RetentionHoldLifted,
+        "retention.hold_lifted",
+        Severity::Critical,
+    ),
+    (Action::RetentionRun, "retention.run", Severity::Warning),
+    (Action::WebhookCreated, "webhook.created", Severity::Warning),
+    (Action::WebhookDeleted, "webhook.deleted", Severity::Warning),
+    (
+        Action::WebhookDisabled,
+        "webhook.disabled",
+        Severity::Warning,
+    ),
+    (
+        Action::WebhookReplayed,
+        "webhook.replayed",
+        Severity::Warning,
+    ),
+    (
+        Action::WebhookSecretRotated,
+        "webhook.secret_rotated",
         Severity::Warning,
     ),
 ];

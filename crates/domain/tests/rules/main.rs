@@ -18,6 +18,8 @@ mod replacing;
 #[cfg(test)]
 mod resolving;
 #[cfg(test)]
+mod retaining;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod texts;

@@ -44,6 +44,7 @@ pub fn act(who: &str, tick: u8) -> Occasion {
             ip_address: Some([192, 0, 2, tick].into()),
             user_agent: Some("tests/1".to_owned()),
             request_id: Some(format!("request-{tick}")),
+            sealed: None,
         },
         at: time(i64::from(tick)),
         event_id: EventId(Uuid::from_u128(0xE000 + u128::from(tick))),

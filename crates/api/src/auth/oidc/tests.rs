@@ -185,6 +185,7 @@ fn ada() -> Identity {
         subject: "ada".to_owned(),
         roles: Vec::new(),
         scope: None,
+        person: Person::default(),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::ports::alerts::Urgency;
 const FAILED_WRITES: u64 = 10;
 /// How long something counts as new.
 const NEW: Duration = Duration::from_mins(5);
+/// The oldest part of the log may be late by this, in seconds: two runs may fail.
+const RETENTION_LATE: u64 = 2 * 24 * 60 * 60;
 /// How long workers may be missing: a restart takes a moment.
 const RESTART: Duration = Duration::from_secs(30);
 
@@ -50,6 +52,7 @@ impl Rising {
 pub struct Conditions {
     letters: Rising,
     lost: Rising,
+    webhooks: Rising,
 }
 
 impl Conditions {
@@ -88,10 +91,21 @@ impl Conditions {
             let summary = format!("new dead letters: there are {letters}");
             breach("audit.dead_letters", Urgency::Warning, summary);
         }
+        let late = snapshot.retention_lag.unwrap_or_default();
+        if late > RETENTION_LATE {
+            let days = late / (24 * 60 * 60);
+            let summary = format!("events that should have expired are {days} days late");
+            breach("audit.retention_late", Urgency::Warning, summary);
+        }
         let lost = snapshot.totals.dropped;
         if self.lost.is_news(lost, now) {
             let summary = format!("events were lost, {lost} within a day; stderr has them");
             breach("audit.events_lost", Urgency::Critical, summary);
+        }
+        let disabled = snapshot.totals.webhooks_disabled;
+        if self.webhooks.is_news(disabled, now) {
+            let summary = format!("webhooks were disabled, {disabled} within a day");
+            breach("webhook.disabled", Urgency::Warning, summary);
         }
         breaches
     }

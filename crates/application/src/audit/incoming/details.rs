@@ -10,6 +10,7 @@ use serde_json::{Deserializer, Map, Number, Value};
 
 use super::{Message, NOT_UNICODE};
 use crate::audit::canonical::is_exact;
+use crate::audit::sensitive::FIELD;
 
 /// The most bytes that details may take, written without white space.
 const MOST_BYTES: usize = 64 * 1024;
@@ -25,6 +26,7 @@ const TOO_LARGE: &str = "must take at most 65536 bytes";
 const TOO_DEEP: &str = "must have at most 32 levels";
 const INEXACT: &str = "must not hold a number beyond 9007199254740991; write it as a string";
 const HOLDS_NUL: &str = "must not hold the character U+0000";
+const RESERVED: &str = "must not hold a field named $sealed";
 const TWICE: &str = "must not have the same field twice in one object";
 
 /// Reads details from what was sent as JSON.
@@ -173,6 +175,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut fields = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let name = self.text(name)?;
+            if name == FIELD {
+                return Err(self.refuse(RESERVED));
+            }
             let value = members.next_value_seed(inner)?;
             if fields.insert(name, value).is_some() {
                 return Err(self.refuse(TWICE));

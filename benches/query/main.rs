@@ -1,0 +1,168 @@
+//! Questions to a log of millions of events over two years: through the port and over HTTP, beside the
+//! same in plain SQL and beside a table of the usual design with the same rows, in turns.
+
+mod figures;
+mod fill;
+mod kinds;
+mod measure;
+mod rows;
+mod sealed;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use clap::Parser;
+use sqlx::Connection;
+use tokio::signal::unix::{SignalKind, signal};
+use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use tranche_benches::client::{Client, Target};
+use tranche_benches::content::Moment;
+use tranche_benches::program::Program;
+use tranche_benches::server::Server;
+use tranche_benches::table::grouped;
+
+use figures::Figures;
+use kinds::Kind;
+use measure::{Asked, Budget};
+use rows::{CHUNK, Span};
+
+/// Measures questions to the log. Started by scripts/bench-query.sh.
+#[derive(Parser)]
+struct Args {
+    /// The folder of the server's socket.
+    #[arg(long)]
+    socket: PathBuf,
+    /// The server's port.
+    #[arg(long)]
+    port: u16,
+    /// The service's program.
+    #[arg(long)]
+    tranche: PathBuf,
+    /// How many events [default: 10,000,000; 2,000,000 with --quick]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(CHUNK..))]
+    rows: Option<u64>,
+    /// Fewer events, and less patience with each kind of question.
+    #[arg(long)]
+    quick: bool,
+    /// Over how many months, this one included.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=120))]
+    months: u32,
+    /// A setting of the service, NAME=VALUE.
+    #[arg(long, value_parser = setting)]
+    set: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("is not NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+const DATABASE: &str = "log";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    // When this ends, whatever was started is killed.
+    tokio::select! {
+        result = run(Args::parse()) => result,
+        _ = terminated.recv() => bail!("terminated"),
+        _ = interrupted.recv() => bail!("interrupted"),
+    }
+}
+
+/// From the first of a month to a moment ago: what comes now is newer.
+fn span(months: u32, rows: u64) -> Result<Span> {
+    let now = i64::try_from(Moment::now().0)?;
+    let last = DateTime::from_timestamp_micros(now).context("a time")? - Duration::from_mins(1);
+    let day = last.date_naive();
+    let month = NaiveDate::from_ymd_opt(day.year(), day.month(), 1).context("a month")?;
+    let first = month.checked_sub_months(Months::new(months - 1));
+    let first = first
+        .and_then(|day| day.and_hms_opt(0, 0, 0))
+        .context("a month")?;
+    Ok(Span {
+        first: DateTime::<Utc>::from_naive_utc_and_offset(first, Utc),
+        last,
+        rows,
+    })
+}
+
+async fn run(args: Args) -> Result<()> {
+    let usual = if args.quick { 2_000_000 } else { 10_000_000 };
+    let rows = args.rows.unwrap_or(usual);
+    let budget = if args.quick {
+        Budget {
+            longest: Duration::from_secs(3),
+            most: 200,
+        }
+    } else {
+        Budget {
+            longest: Duration::from_secs(10),
+            most: 500,
+        }
+    };
+    let server = Server {
+        socket: args.socket.clone(),
+        port: args.port,
+    };
+    let program = Program::new(server, args.tranche.clone(), args.set.clone());
+    let folder = tempfile::tempdir()?;
+    let home = folder.path();
+    program.server.create(DATABASE).await?;
+    program.run(&["migrate"], DATABASE, home).await?;
+    let key = program.key("auditor", DATABASE, home).await?;
+    let span = span(args.months, rows)?;
+    let filled = fill::fill(&program.server, DATABASE, span).await?;
+    println!(
+        "{} events over {} months, made in {} s",
+        grouped(rows),
+        args.months,
+        filled.as_secs()
+    );
+
+    let serve = program.command(&["serve"], DATABASE, home);
+    let (process, address) = program.serve(serve, home).await?;
+    let rate = sealed::all(&program.server, DATABASE, rows).await?;
+    println!("sealed: {} leaves a second", grouped(rate));
+    let mut client = Client::connect(&Target { address, key }).await?;
+    let (status, _) = client.get("/v1/audit/events?limit=1").await?;
+    let mut asked = Asked {
+        store: PostgresStore::connect(&program.server.url(DATABASE), PostgresConfig::default())
+            .await?,
+        connection: program.server.connect(DATABASE).await?,
+        client: status.is_success().then_some(client),
+        span,
+    };
+    let mut lines = Vec::new();
+    for kind in Kind::ALL {
+        let line = asked.events(kind, budget).await;
+        lines.push(line.with_context(|| kind.name())?);
+        eprintln!(
+            "{}",
+            lines
+                .last()
+                .map(|line| line.cells().join("  "))
+                .unwrap_or_default()
+        );
+    }
+    lines.push(asked.one(budget).await?);
+    lines.push(
+        asked
+            .statistics("statistics, 30 days", Some(30), budget)
+            .await?,
+    );
+    lines.push(
+        asked
+            .statistics("statistics, everything", None, budget)
+            .await?,
+    );
+    println!("\n{}", Figures(lines));
+    let rate = asked.in_order(budget.longest * 3).await?;
+    println!("in the order of the log: {} events a second", grouped(rate));
+    asked.connection.close().await?;
+    asked.store.close().await;
+    process.stop().await
+}

@@ -1,0 +1,202 @@
+//! Questions asked in turns: through the port, in plain SQL on the same tables, on the usual table, and
+//! over HTTP. All four meet the machine in the same mood.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+use tranche_adapters_postgres::PostgresStore;
+use tranche_application::audit::filter::EventFilter;
+use tranche_application::ports::audit_search::{AuditSearch, Bucket, Scope, StatsQuery};
+use tranche_benches::client::Client;
+use tranche_benches::content::Random;
+
+use crate::figures::{Line, Samples};
+use crate::kinds::Kind;
+use crate::rows::Span;
+
+/// Who is asked.
+pub struct Asked {
+    pub store: PostgresStore,
+    pub connection: PgConnection,
+    pub client: Option<Client>,
+    pub span: Span,
+}
+
+/// How long one kind of question is asked, and how often at most.
+#[derive(Clone, Copy)]
+pub struct Budget {
+    pub longest: Duration,
+    pub most: usize,
+}
+
+/// Questions before the clock counts: plans are made and pages read.
+const WARM: usize = 6;
+
+fn micros(begun: Instant) -> Result<u64> {
+    Ok(u64::try_from(begun.elapsed().as_micros())?)
+}
+
+impl Asked {
+    /// Plain SQL, whole; in microseconds. Nothing when it takes longer than a search may.
+    async fn plain(&mut self, sql: String) -> Result<(u64, usize)> {
+        let begun = Instant::now();
+        let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
+        let rows = rows.await?.len();
+        Ok((micros(begun)?, rows))
+    }
+
+    /// Over HTTP; in microseconds.
+    async fn http(&mut self, path: Option<String>) -> Result<Option<u64>> {
+        let (Some(client), Some(path)) = (self.client.as_mut(), path) else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let (status, said) = client.get(&path).await?;
+        let took = micros(begun)?;
+        ensure!(
+            status.is_success(),
+            "{path}: {status}: {}",
+            String::from_utf8_lossy(&said)
+        );
+        Ok(Some(took))
+    }
+
+    /// Events of one kind of question.
+    pub async fn events(&mut self, kind: Kind, budget: Budget) -> Result<Line> {
+        let mut random = Random::new(7);
+        let mut samples = Samples::default();
+        let begun = Instant::now();
+        for turn in 0..budget.most + WARM {
+            if turn > WARM && begun.elapsed() > budget.longest {
+                break;
+            }
+            let question = kind.ask(&mut random, self.span);
+            let asked = Instant::now();
+            let found = self
+                .store
+                .events(&question.filter, Scope::All, question.page);
+            let found = found.await?.len();
+            let port = micros(asked)?;
+            let (sql, rows) = self.plain(question.sql("audit_events", "id")).await?;
+            ensure!(found == rows, "{kind:?}: {found} events, {rows} rows");
+            let (usual, _) = self.plain(question.sql("usual_log", "occurred_at")).await?;
+            let http = self.http(question.path()).await?;
+            if turn >= WARM {
+                samples.add(port, Some(sql), Some(usual), http);
+            }
+        }
+        samples.line(kind.name())
+    }
+
+    /// Statistics since a moment, by day.
+    pub async fn statistics(
+        &mut self,
+        name: &str,
+        days: Option<i64>,
+        budget: Budget,
+    ) -> Result<Line> {
+        let from = days.map(|days| self.span.last - chrono::TimeDelta::days(days));
+        let query = StatsQuery {
+            filter: EventFilter {
+                from,
+                ..EventFilter::default()
+            },
+            bucket: Bucket::Day,
+        };
+        let since = from.map_or(String::new(), |from| {
+            format!(" WHERE occurred_at >= '{}'", from.to_rfc3339())
+        });
+        let sql = |table: &str| {
+            format!(
+                "SELECT severity, action, resource_type, date_trunc('day', occurred_at, 'UTC'),
+                    count(*) FROM {table}{since} GROUP BY 1, 2, 3, 4"
+            )
+        };
+        let mut path = "/v1/audit/stats?bucket=day".to_owned();
+        if let Some(from) = from {
+            let from = from.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+            path = format!("{path}&from={from}");
+        }
+        let mut samples = Samples::default();
+        let begun = Instant::now();
+        for turn in 0..budget.most + WARM {
+            if turn > WARM && begun.elapsed() > budget.longest {
+                break;
+            }
+            let asked = Instant::now();
+            let stats = self.store.stats(&query, Scope::All).await?;
+            let port = micros(asked)?;
+            // Counting the rows takes seconds: a few times are enough.
+            let (sql, usual) = if (WARM..WARM + 5).contains(&turn) {
+                let (took, _) = self.plain(sql("audit_events")).await?;
+                let (usual, _) = self.plain(sql("usual_log")).await?;
+                (Some(took), Some(usual))
+            } else {
+                (None, None)
+            };
+            let http = self.http(Some(path.clone())).await?;
+            ensure!(stats.total > 0, "there is nothing to count");
+            if turn >= WARM {
+                samples.add(port, sql, usual, http);
+            }
+        }
+        samples.line(name.to_owned())
+    }
+
+    /// One event by its id.
+    pub async fn one(&mut self, budget: Budget) -> Result<Line> {
+        let mut random = Random::new(9);
+        let mut samples = Samples::default();
+        let begun = Instant::now();
+        for turn in 0..budget.most + WARM {
+            if turn > WARM && begun.elapsed() > budget.longest {
+                break;
+            }
+            let question = Kind::Deep.ask(&mut random, self.span);
+            let page = tranche_application::ports::audit_search::EventPage {
+                limit: 1,
+                ..question.page
+            };
+            let some = self
+                .store
+                .events(&question.filter, Scope::All, page)
+                .await?;
+            let Some(id) = some.first().map(|logged| logged.event.id) else {
+                continue;
+            };
+            let asked = Instant::now();
+            let found = self.store.event(id, Scope::All).await?;
+            let port = micros(asked)?;
+            found.with_context(|| format!("{id} is not there"))?;
+            let text = |table| format!("SELECT * FROM {table} WHERE id = '{id}'");
+            let (sql, _) = self.plain(text("audit_events")).await?;
+            let (usual, _) = self.plain(text("usual_log")).await?;
+            let http = self.http(Some(format!("/v1/audit/events/{id}"))).await?;
+            if turn >= WARM {
+                samples.add(port, Some(sql), Some(usual), http);
+            }
+        }
+        samples.line("one event by its id".to_owned())
+    }
+
+    /// Events a second in the order of the log, as followers and exports read them.
+    pub async fn in_order(&mut self, longest: Duration) -> Result<u64> {
+        let (begun, all) = (Instant::now(), EventFilter::default());
+        let (mut from, mut events) = (0, 0_u64);
+        while begun.elapsed() < longest {
+            let part = self.store.in_order(from, &all, Scope::All, 1_000);
+            let part = part.await?;
+            if part.next == from {
+                break;
+            }
+            ensure!(
+                part.events.len() == usize::try_from(part.next - from)?,
+                "leaves from {from} on have no events"
+            );
+            events += u64::try_from(part.events.len())?;
+            from = part.next;
+        }
+        Ok(events * 1_000_000 / micros(begun)?.max(1))
+    }
+}

@@ -1,0 +1,4 @@
+//! The archive's own tests.
+
+#[cfg(test)]
+mod files;

@@ -1,0 +1,236 @@
+//! Seals the log: gives waiting leaves their places, lets the tree grow over them, and signs what it
+//! is then, all in one transaction.
+//!
+//! Before anything is signed, the tree in the store is compared with what this process has kept or
+//! seen ([`Keeper`]): what does not extend it is left alone. The right edge of the tree is remembered
+//! from turn to turn and trusted only as far as it gives the root that was signed last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::keeper::{CompareError, Contradiction, Keeper};
+use super::merkle::{Frontier, WIDTH, hashes_at};
+use crate::audit::backoff::Backoff;
+use crate::audit::bounded::bounded;
+use crate::failpoint::failpoint;
+use crate::ports::monitor::Incident;
+use crate::ports::store::{Conflict, StoreError};
+use crate::ports::tree::{Checkpoint, Node, Sealing, Tree};
+use crate::services::{Services, with_causes};
+
+/// How many events are sealed in one transaction.
+const BATCH: u32 = 10_000;
+/// As many when it keeps failing.
+const LEAST: u32 = 100;
+/// The pause while nothing waits: whoever follows the log sees an event within 50 ms (S6).
+const QUIET: Duration = Duration::from_millis(20);
+/// The longest that one transaction may take.
+const LONGEST_STEP: Duration = Duration::from_mins(1);
+
+/// Seals events. Several processes may try: one at a time does it.
+#[derive(Clone)]
+pub struct Sealer {
+    services: Services,
+    tree: Arc<dyn Tree>,
+    keeper: Keeper,
+    /// The right edge of the tree after the last turn, unless it failed.
+    edge: Arc<Mutex<Option<Frontier>>>,
+}
+
+impl Sealer {
+    /// Seals this store's tree with the keeper's key.
+    #[must_use]
+    pub fn new(services: Services, tree: Arc<dyn Tree>, keeper: Keeper) -> Self {
+        Self {
+            services,
+            tree,
+            keeper,
+            edge: Arc::default(),
+        }
+    }
+
+    /// Seals until cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let (mut backoff, mut batch) = (Backoff::default(), BATCH);
+        while !stop.is_cancelled() {
+            let pause = match self.step(batch).await {
+                Ok(sealed) => {
+                    backoff.succeeded();
+                    let was_full = sealed >= u64::from(batch);
+                    batch = (batch * 2).min(BATCH);
+                    if was_full {
+                        continue;
+                    }
+                    QUIET
+                }
+                // The keeper has reported a contradiction; to be asked to try again is no outage.
+                Err(
+                    CompareError::Contradiction(_)
+                    | CompareError::Store(StoreError::Conflict(Conflict::Retry)),
+                ) => backoff.failed(),
+                Err(error) => {
+                    // It may be too much for the time that the store gives it.
+                    batch = (batch / 2).max(LEAST);
+                    if backoff.tells() {
+                        self.report(&error);
+                    }
+                    backoff.failed()
+                }
+            };
+            let _ = timeout(pause, stop.cancelled()).await;
+        }
+    }
+
+    fn report(&self, error: &CompareError) {
+        self.services.monitor.report(Incident {
+            operation: "audit.seal",
+            critical: false,
+            error: with_causes(error),
+            context: json!({ "retrying": true }),
+        });
+    }
+
+    /// One turn: up to `batch` events. Says how many were sealed; none while another process seals.
+    ///
+    /// # Errors
+    /// [`CompareError`]; nothing was sealed, unless the store did not say.
+    pub async fn step(&self, batch: u32) -> Result<u64, CompareError> {
+        let this = self.clone();
+        let turn = async move { Ok(this.turn(batch).await) };
+        bounded(LONGEST_STEP, turn).await?
+    }
+
+    async fn turn(&self, batch: u32) -> Result<u64, CompareError> {
+        let mut edge = self.edge.lock().await;
+        if edge.is_some() && !self.tree.is_waiting().await? {
+            return Ok(0);
+        }
+        let seen = self.keeper.seen().await?;
+        let Some(mut sealing) = self.tree.begin_sealing().await? else {
+            return Ok(0);
+        };
+        let newest = sealing.checkpoint().await?;
+        self.keeper
+            .compare(&mut sealing, seen, newest.as_ref())
+            .await?;
+        let remembered = edge.take();
+        let mut grown = Grown::from(remembered, newest.as_ref(), &mut sealing)
+            .await
+            .map_err(|error| self.broken(error, newest.as_ref()))?;
+        self.keeper.sound();
+        let sealed = grown.by(batch, &mut sealing).await?;
+        if sealed == 0 && newest.is_some() {
+            // A leaf that had its place waits no more.
+            sealing.commit().await?;
+            *edge = grown.remembered();
+            return Ok(0);
+        }
+        let (size, root) = (grown.edge.size(), grown.edge.root());
+        let now = self.services.clock.now();
+        let checkpoint = self.keeper.key().sign(size, root, now);
+        failpoint!("seal.signed");
+        sealing.keep(&grown.nodes, &checkpoint).await?;
+        failpoint!("seal.kept");
+        sealing.commit().await?;
+        failpoint!("seal.committed");
+        self.keeper.sealed(&checkpoint);
+        *edge = grown.remembered();
+        Ok(sealed)
+    }
+
+    /// Hashes that are not those that were signed are for people to look at.
+    fn broken(&self, error: StoreError, newest: Option<&Checkpoint>) -> CompareError {
+        match error {
+            StoreError::Inconsistent(_) => self.keeper.contradicted(Contradiction::Altered {
+                size: newest.map_or(0, |newest| newest.size),
+            }),
+            other => other.into(),
+        }
+    }
+}
+
+/// The tree as it grows in one turn.
+struct Grown {
+    edge: Frontier,
+    nodes: Vec<Node>,
+    /// Whether leaves may have their places that no checkpoint covers: they were given before
+    /// checkpoints were signed.
+    may_lag: bool,
+}
+
+impl Grown {
+    /// The tree that the newest checkpoint was signed for.
+    async fn from(
+        remembered: Option<Frontier>,
+        newest: Option<&Checkpoint>,
+        sealing: &mut Box<dyn Sealing>,
+    ) -> Result<Self, StoreError> {
+        let (size, root) = match newest {
+            Some(newest) => (newest.size, newest.root),
+            None => (0, Frontier::default().root()),
+        };
+        let is_it = |edge: &Frontier| edge.size() == size && edge.root() == root;
+        if let Some(edge) = remembered.filter(is_it) {
+            return Ok(Self {
+                edge,
+                nodes: Vec::new(),
+                may_lag: false,
+            });
+        }
+        let mut levels = Vec::new();
+        for level in 0_u8.. {
+            let count = hashes_at(level, size);
+            if count == 0 {
+                break;
+            }
+            let width = u32::try_from(count % WIDTH).unwrap_or_default();
+            levels.push(sealing.hashes(level, count - count % WIDTH, width).await?);
+        }
+        let edge = Frontier::of(size, levels).filter(is_it);
+        let edge = edge.ok_or_else(|| {
+            StoreError::Inconsistent(format!("the tree of {size} leaves has another root"))
+        })?;
+        Ok(Self {
+            edge,
+            nodes: Vec::new(),
+            may_lag: true,
+        })
+    }
+
+    /// What the next turn may begin with.
+    fn remembered(self) -> Option<Frontier> {
+        (!self.may_lag).then_some(self.edge)
+    }
+
+    /// Lets it grow by up to so many leaves, and says by how many.
+    async fn by(&mut self, batch: u32, sealing: &mut Box<dyn Sealing>) -> Result<u64, StoreError> {
+        if self.may_lag {
+            let lagging = sealing.hashes(0, self.edge.size(), batch).await?;
+            for hash in &lagging {
+                self.edge.push(*hash, &mut self.nodes);
+            }
+            if !lagging.is_empty() {
+                return Ok(lagging.len() as u64);
+            }
+            self.may_lag = false;
+        }
+        let leaves = sealing.number(batch).await?;
+        for leaf in &leaves {
+            if leaf.index != self.edge.size() {
+                return Err(StoreError::Inconsistent(format!(
+                    "leaf {} has the place {}, not {}",
+                    leaf.event_id,
+                    leaf.index,
+                    self.edge.size()
+                )));
+            }
+            self.edge.push(leaf.hash, &mut self.nodes);
+        }
+        Ok(leaves.len() as u64)
+    }
+}
