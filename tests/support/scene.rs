@@ -143,11 +143,11 @@ impl Scene {
     /// A milestone's events, oldest first, once all of them are in the log.
     pub async fn events(&self, milestone: &str) -> Vec<Value> {
         let address = format!("/v1/milestones/{milestone}/activity?limit=1000");
-        eventually("every event is in the log", async || {
+        eventually("every event has its place in the log", async || {
             let mut events = rows(&self.admin.get(&address).await.json(200));
             events.reverse();
-            let recorded = events.iter().all(|event| event["recorded_at"].is_string());
-            recorded.then_some(events)
+            let placed = events.iter().all(|event| event["leaf_index"].is_u64());
+            placed.then_some(events)
         })
         .await
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::canonical::Object;
 use super::sensitive::{ORIGIN, of_origin};
+use super::tree::merkle::leaf_hash;
 
 /// Who acted, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,11 +186,7 @@ impl EventRecord {
     /// # Errors
     /// As [`EventRecord::leaf`].
     pub fn leaf_hash(&self, recorded_at: DateTime<Utc>) -> Result<[u8; 32], CanonicalError> {
-        Ok(Sha256::new()
-            .chain_update([0])
-            .chain_update(self.leaf(recorded_at)?)
-            .finalize()
-            .into())
+        Ok(leaf_hash(&self.leaf(recorded_at)?))
     }
 
     /// SHA-256 of the salt and of every field, canonically, in the order of their names.

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tranche_domain::audit::Resource;
 use tranche_domain::{Action, AuditEvent, Fact};
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use super::Retention;
 use crate::audit::record::EventRecord;
+use crate::audit::tree::merkle;
 use crate::call::Caller;
 use crate::failpoint::failpoint;
 use crate::ports::event_archive::{ArchiveError, Contents};
@@ -403,12 +403,7 @@ fn record(leaving: &Leaving) -> Result<LeafRecord, Stays> {
     let altered = || Stays::Altered(event_id);
     let leaf = leaving.event.event.leaf(recorded_at);
     let record = leaf.map_err(|_| altered())?;
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update([0])
-        .chain_update(&record)
-        .finalize()
-        .into();
-    if hash != leaf_hash {
+    if merkle::leaf_hash(&record) != leaf_hash {
         return Err(altered());
     }
     Ok(LeafRecord {

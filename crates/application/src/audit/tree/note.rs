@@ -147,23 +147,7 @@ impl LogKey {
     /// # Errors
     /// [`NoteError`].
     pub fn open(&self, note: &str) -> Result<(u64, Hash), NoteError> {
-        let (size, root) = stated(note)?;
-        let (text, signatures) = split(note).ok_or(NoteError::Malformed)?;
-        let public = self.secret.verifying_key();
-        let is_ours = |line: &str| {
-            let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
-            let signature = STANDARD.decode(signature).ok()?;
-            let (id, signature) = signature.split_at_checked(4)?;
-            let signature = Signature::from_slice(signature).ok()?;
-            let ours = id == key_id(name, &public).as_slice()
-                && public.verify_strict(text.as_bytes(), &signature).is_ok();
-            ours.then_some(())
-        };
-        if signatures.lines().any(|line| is_ours(line).is_some()) {
-            Ok((size, root))
-        } else {
-            Err(NoteError::NotSigned)
-        }
+        opened_by(note, &self.secret.verifying_key())
     }
 
     /// Whether a checkpoint says what its note states, and the log's key signed that.
@@ -176,6 +160,29 @@ impl LogKey {
         } else {
             Err(NoteError::NotSigned)
         }
+    }
+}
+
+/// What a note states, if this key signed it, under whatever name of the log: size and root.
+///
+/// # Errors
+/// [`NoteError`].
+pub fn opened_by(note: &str, key: &VerifyingKey) -> Result<(u64, Hash), NoteError> {
+    let stated = stated(note)?;
+    let (text, signatures) = split(note).ok_or(NoteError::Malformed)?;
+    let is_its_own = |line: &str| {
+        let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
+        let signature = STANDARD.decode(signature).ok()?;
+        let (id, signature) = signature.split_at_checked(4)?;
+        let signature = Signature::from_slice(signature).ok()?;
+        let holds = id == key_id(name, key).as_slice()
+            && key.verify_strict(text.as_bytes(), &signature).is_ok();
+        holds.then_some(())
+    };
+    if signatures.lines().any(|line| is_its_own(line).is_some()) {
+        Ok(stated)
+    } else {
+        Err(NoteError::NotSigned)
     }
 }
 

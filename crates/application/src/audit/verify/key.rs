@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
 use thiserror::Error;
 
-use crate::audit::tree::note::{self, DASH, ED25519, NoteError, Origin, key_id, split};
+use crate::audit::tree::note::{self, ED25519, NoteError, Origin, key_id};
 use crate::ports::tree::Hash;
 
 /// A verifier key of signed-note: `name+id+key`.
@@ -53,24 +53,6 @@ impl VerifierKey {
     /// # Errors
     /// [`NoteError`].
     pub fn open(&self, text: &str) -> Result<(u64, Hash), NoteError> {
-        let stated = note::stated(text)?;
-        let (signed, signatures) = split(text).ok_or(NoteError::Malformed)?;
-        let by_us = |line: &str| {
-            let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
-            let signature = STANDARD.decode(signature).ok()?;
-            let (id, signature) = signature.split_at_checked(4)?;
-            let signature = Signature::from_slice(signature).ok()?;
-            let holds = id == key_id(name, &self.public).as_slice()
-                && self
-                    .public
-                    .verify_strict(signed.as_bytes(), &signature)
-                    .is_ok();
-            holds.then_some(())
-        };
-        if signatures.lines().any(|line| by_us(line).is_some()) {
-            Ok(stated)
-        } else {
-            Err(NoteError::NotSigned)
-        }
+        note::opened_by(text, &self.public)
     }
 }
