@@ -120,12 +120,12 @@ impl Kind {
             Self::Deep => page.before = Some(lowest_id(moment(random, span))),
             Self::Offset => (page.offset, page.limit) = (10_000, 50),
             Self::Json => {
-                filter.details = Some(json!({ "request": rare(random) }));
+                filter.details = Some(json!({ "request": rare(random, 'e') }));
                 filter.from = days(90);
                 page.limit = 50;
             }
             Self::Text => {
-                filter.text = Some(rare(random));
+                filter.text = Some(rare(random, 'f'));
                 filter.from = days(90);
                 page.limit = 50;
             }
@@ -134,9 +134,9 @@ impl Kind {
     }
 }
 
-/// What no event says.
-fn rare(random: &mut Random) -> String {
-    format!("f{:015x}", random.below(1 << 47))
+/// What no event says. Reading the log is itself an event, so each kind has its own words.
+fn rare(random: &mut Random, kind: char) -> String {
+    format!("{kind}{:015x}", random.below(1 << 47))
 }
 
 /// Any moment of the span, to the millisecond, as ids have it.

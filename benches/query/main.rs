@@ -1,12 +1,14 @@
 //! Questions to a log of millions of events over two years: through the port and over HTTP, beside the
 //! same in plain SQL and beside a table of the usual design with the same rows, in turns.
 
+mod beside;
 mod figures;
 mod fill;
 mod kinds;
 mod measure;
 mod rows;
 mod sealed;
+mod stream;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use tranche_benches::client::{Client, Target};
 use tranche_benches::content::Moment;
 use tranche_benches::program::Program;
 use tranche_benches::server::Server;
-use tranche_benches::table::grouped;
+use tranche_benches::table::{grouped, milliseconds};
 
 use figures::Figures;
 use kinds::Kind;
@@ -60,6 +62,8 @@ fn setting(text: &str) -> Result<(String, String), &'static str> {
 }
 
 const DATABASE: &str = "log";
+/// How many events are followed from commit to stream.
+const STREAMED: usize = 1_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -113,7 +117,7 @@ async fn run(args: Args) -> Result<()> {
     let home = folder.path();
     program.server.create(DATABASE).await?;
     program.run(&["migrate"], DATABASE, home).await?;
-    let key = program.key("auditor", DATABASE, home).await?;
+    let key = program.key("auditor,service", DATABASE, home).await?;
     let span = span(args.months, rows)?;
     let filled = fill::fill(&program.server, DATABASE, span).await?;
     println!(
@@ -127,7 +131,8 @@ async fn run(args: Args) -> Result<()> {
     let (process, address) = program.serve(serve, home).await?;
     let rate = sealed::all(&program.server, DATABASE, rows).await?;
     println!("sealed: {} leaves a second", grouped(rate));
-    let mut client = Client::connect(&Target { address, key }).await?;
+    let target = Target { address, key };
+    let mut client = Client::connect(&target).await?;
     let (status, _) = client.get("/v1/audit/events?limit=1").await?;
     let mut asked = Asked {
         store: PostgresStore::connect(&program.server.url(DATABASE), PostgresConfig::default())
@@ -162,6 +167,30 @@ async fn run(args: Args) -> Result<()> {
     println!("\n{}", Figures(lines));
     let rate = asked.in_order(budget.longest * 3).await?;
     println!("in the order of the log: {} events a second", grouped(rate));
+    let (p50, p99) = stream::latency(&target, &mut asked.connection, STREAMED).await?;
+    println!(
+        "from commit to stream: {} / {} ms",
+        milliseconds(p50),
+        milliseconds(p99)
+    );
+    let rate = beside::verify(&program, DATABASE, home, rows).await?;
+    println!("verified: {} events a second", grouped(rate));
+    let clients = (
+        &mut Client::connect(&target).await?,
+        &mut Client::connect(&target).await?,
+    );
+    let event = asked.newest().await?;
+    let event = format!("/v1/audit/events/{event}");
+    beside::expiry(
+        &program,
+        DATABASE,
+        home,
+        &mut asked.connection,
+        clients,
+        span.first,
+        &event,
+    )
+    .await?;
     asked.connection.close().await?;
     asked.store.close().await;
     process.stop().await

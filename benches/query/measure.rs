@@ -7,9 +7,11 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 use tranche_adapters_postgres::PostgresStore;
 use tranche_application::audit::filter::EventFilter;
-use tranche_application::ports::audit_search::{AuditSearch, Bucket, Scope, StatsQuery};
+use tranche_application::ports::audit_search::{AuditSearch, Bucket, EventPage, Scope, StatsQuery};
 use tranche_benches::client::Client;
 use tranche_benches::content::Random;
+
+use uuid::Uuid;
 
 use crate::figures::{Line, Samples};
 use crate::kinds::Kind;
@@ -154,7 +156,7 @@ impl Asked {
                 break;
             }
             let question = Kind::Deep.ask(&mut random, self.span);
-            let page = tranche_application::ports::audit_search::EventPage {
+            let page = EventPage {
                 limit: 1,
                 ..question.page
             };
@@ -178,6 +180,19 @@ impl Asked {
             }
         }
         samples.line("one event by its id".to_owned())
+    }
+
+    /// The id of the newest event.
+    pub async fn newest(&self) -> Result<Uuid> {
+        let page = EventPage {
+            before: None,
+            offset: 0,
+            limit: 1,
+            archived: false,
+        };
+        let all = EventFilter::default();
+        let some = self.store.events(&all, Scope::All, page).await?;
+        Ok(some.first().context("the log is empty")?.event.id)
     }
 
     /// Events a second in the order of the log, as followers and exports read them.

@@ -28,6 +28,8 @@ impl Program {
             ("TRANCHE_LOG", "warn"),
             ("TRANCHE_MASTER_KEY", &master),
             ("TRANCHE_RATE_LIMIT", "off"),
+            // Nothing expires by itself.
+            ("TRANCHE_RETENTION_AT", "off"),
             // Its sandbox ledger has nothing to do here.
             ("TRANCHE_SANDBOX_LEDGER_MS", "60000"),
         ]
