@@ -1,6 +1,6 @@
 # Everything here is a short command or a script in scripts/; read those for the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint coverage crash crash-audit bench-critical bench-ingest bench-query clean
+.PHONY: help setup run test lint coverage crash crash-audit bench-critical bench-ingest bench-query bench-trails clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-ingest: ## Measure ingest: HTTP to rows, beside COPY and a usual design in
 
 bench-query: ## Measure questions to a log of ten million events
 	bash scripts/bench-query.sh
+
+bench-trails: ## Measure ten million assessment trails
+	bash scripts/bench-trails.sh
 
 clean: ## Remove what was built
 	cargo clean

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Measures which lines of the failsafe and queue code its own tests run: the audit part of the application,
-# the spool and the Redis queue. Prints a line for each file and fails below the least that is given.
-# Our crates are built with counters, beside the others in the target folder.
+# Measures which lines of the failsafe and queue code its own tests run: intake, queues, workers, ring, relay,
+# losses, dead letters, meters and alerts of the application, the spool, and the Redis queue. The audit log
+# behind them (search, copies, streams, tree, verification, retention, sealed details) is proven by the stores'
+# contract and through the API instead, and left out by name: what is new is measured until it is named here.
+# Prints a line for each file and fails below the least that is given. docs/requirements.md names the lines
+# that no test runs. Our crates are built with counters, beside the others in the target folder.
 #
 #   scripts/coverage.sh                  as make coverage
 #   scripts/coverage.sh --missing        also the lines that no test runs
@@ -12,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=
-least=95
+least=99
 while [ $# -gt 0 ]; do
     case $1 in
         --missing) missing=yes ;;
@@ -35,6 +38,8 @@ if [ ! -x "$tools/llvm-profdata" ]; then
 fi
 packages=(tranche-application tranche-adapters-spool tranche-adapters-redis)
 measured=(crates/application/src/audit crates/adapters-spool/src crates/adapters-redis/src)
+# Files and folders of the audit log behind the pipeline.
+beyond=(erasure export filter follower reads retention search_terms searching sensitive spans tree verify)
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/tranche-coverage.XXXXXX")
 trap 'rm -rf "$home"' EXIT
@@ -62,6 +67,7 @@ for program in $programs; do
     objects+=(${objects[0]+--object} "$program")
 done
 "$tools/llvm-cov" export --format=lcov --instr-profile "$home/merged" "${objects[@]}" \
+    --ignore-filename-regex "/audit/($(IFS='|' && echo "${beyond[*]}"))(\.rs|/)|/tests\.rs$" \
     "${measured[@]/#/$PWD/}" >"$home/lines"
 if [ -n "$missing" ]; then
     awk -F '[:,]' '/^SF:/ { sub(/.*\/crates\//, "crates/"); file = $0 }

@@ -1,7 +1,7 @@
 //! `tranche verify` beside the running service, on an altered store, and on one that was put back.
 
 use serde_json::Value;
-use tranche_tests::support::service::{StoreKind, Tranche, eventually};
+use tranche_tests::support::service::{Options, StoreKind, Tranche, eventually};
 
 use crate::scene::{Scene, id};
 
@@ -9,6 +9,8 @@ on_both_stores! {
     sound: a_log_with_a_burn_is_verified_while_it_is_served_on_sqlite,
         a_log_with_a_burn_is_verified_while_it_is_served_on_postgres;
     altered: an_altered_row_is_named_on_sqlite, an_altered_row_is_named_on_postgres;
+    unchanged: verifying_makes_and_changes_nothing_on_sqlite,
+        verifying_makes_and_changes_nothing_on_postgres;
     put_back: an_older_copy_of_the_store_is_found_on_sqlite,
         an_older_copy_of_the_store_is_found_on_postgres;
 }
@@ -93,4 +95,48 @@ async fn put_back(store: StoreKind) {
         .iter()
         .any(|line| line["finding"]["kind"] == "checkpoint_beyond");
     assert!(told, "{lines:?}");
+}
+
+// S8: whoever verifies makes no key, no file and no schema: an older or a newer one is refused.
+async fn unchanged(store: StoreKind) {
+    let tranche = Tranche::start(store, Options::default());
+    sealed(&tranche).await;
+    let mut tranche = tranche;
+    assert_eq!(tranche.terminate(), Some(0));
+    assert_eq!(verify(&tranche, &[]).0, Some(0), "its own version");
+
+    tranche
+        .sql("DELETE FROM secrets WHERE name = 'audit-log-key'")
+        .await;
+    let done = tranche.command(&["verify"]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    assert!(told.contains("--key: is required"), "{told}");
+    assert_eq!(
+        tranche
+            .sql("SELECT count(*) FROM secrets WHERE name = 'audit-log-key'")
+            .await,
+        "0"
+    );
+
+    let applied = "SELECT max(version) FROM _sqlx_migrations";
+    let newest = tranche.sql(applied).await;
+    for (change, left) in [
+        (
+            format!("UPDATE _sqlx_migrations SET version = 9999 WHERE version = {newest}"),
+            "9999",
+        ),
+        (
+            "DELETE FROM _sqlx_migrations WHERE version = 9999".to_owned(),
+            "older",
+        ),
+    ] {
+        tranche.sql(&change).await;
+        let before = tranche.sql(applied).await;
+        let done = tranche.command(&["verify"]);
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{left}: {told}");
+        assert!(told.contains("the schema is not this program's"), "{told}");
+        assert_eq!(tranche.sql(applied).await, before, "{left}");
+    }
 }

@@ -79,8 +79,14 @@ fn every_wrong_setting_is_named_in_one_line() {
         ("TRANCHE_RETENTION_CRITICAL_DAYS", "36501"),
         ("TRANCHE_RETENTION_INFO_ARCHIVE_DAYS", "366"),
         ("TRANCHE_RETENTION_WARNING_DAYS", "0"),
+        ("TRANCHE_TRAILS", "redis"),
+        ("TRANCHE_TRAILS_RETENTION_DAYS", "0"),
+        ("TRANCHE_TRAILS_CLEANUP_AT", "2 o'clock"),
+        ("TRANCHE_TRAILS_TIME_ZONE", "Lagos"),
+        ("TRANCHE_TRAILS_MEMORY_COUNT", "0"),
         ("TRANCHE_RATE_LIMIT", "5000"),
         ("TRANCHE_RATE_LIMIT", "0/h"),
+        ("TRANCHE_RATE_LIMIT", "5/h,"),
     ] {
         let err = refused(folder, &[(name, value)], &[name]);
         assert!(

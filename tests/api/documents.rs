@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use tranche_tests::support::service::{Options, StoreKind, Tranche};
 
 /// Every route of the contract that there is so far.
-const ROUTES: [(&str, &[&str]); 23] = [
+const ROUTES: [(&str, &[&str]); 29] = [
     ("/v1/projects", &["get", "post"]),
-    ("/v1/projects/{id}", &["get"]),
+    ("/v1/projects/{id}", &["delete", "get"]),
     ("/v1/projects/{id}/activity", &["get"]),
     ("/v1/projects/{id}/milestones", &["get", "post"]),
     ("/v1/projects/{id}/milestones/stats", &["get"]),
@@ -26,6 +26,15 @@ const ROUTES: [(&str, &[&str]); 23] = [
     ("/v1/audit/events", &["get", "post"]),
     ("/v1/audit/events/{id}", &["get"]),
     ("/v1/audit/stats", &["get"]),
+    (
+        "/v1/projects/{id}/assessment/trails/{message_id}",
+        &["patch", "put"],
+    ),
+    ("/v1/projects/{id}/assessment/analytics", &["get"]),
+    ("/v1/assessment/trails/{message_id}", &["get"]),
+    ("/v1/assessment/trails/backend", &["get", "put"]),
+    ("/v1/assessment/trails/comparison", &["post"]),
+    ("/v1/assessment/trails/migration", &["post"]),
     ("/healthz", &["get"]),
     ("/readyz", &["get"]),
 ];

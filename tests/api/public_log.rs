@@ -224,7 +224,7 @@ async fn guarded(store: StoreKind) {
     assert_eq!(given.header("ratelimit-limit"), "100");
     let confined = tranche.caller("paul", "auditor", Some(&project));
     let refused = confined.get(records).await;
-    refused.problem(403, "auth.all_projects_required");
+    refused.problem(403, "auth.out_of_scope");
     // Somebody who sees one project sees no proof of another's event.
     let proof = format!("/v1/audit/events/{}/proof", ids[0]);
     confined.get(&proof).await.problem(404, "not_found");

@@ -189,6 +189,19 @@ async fn holds(store: StoreKind) {
     lift(&json!({ "reason": "settled" }))
         .await
         .problem(409, "retention.hold_lifted");
+    let again = json!({ "severity": "warning", "reason": "another lawsuit" });
+    let second = admin.post(path, &again).await.json(201);
+    let second = format!("{path}/{}", second["id"].as_str().expect("an id"));
+    let keyed = admin.keyed("lift-2");
+    let lift_keyed = async |reason: &str| {
+        let body = json!({ "reason": reason });
+        keyed.json(Method::DELETE, &second, &body).await
+    };
+    let lifted = lift_keyed("settled").await.json(200);
+    assert_eq!(lift_keyed("settled").await.json(200), lifted, "once");
+    lift_keyed("another reason")
+        .await
+        .problem(422, "idempotency.key_reused");
     let unknown = format!("{path}/01890000-0000-7000-8000-000000000001");
     let unknown = admin
         .json(Method::DELETE, &unknown, &json!({ "reason": "x" }))
@@ -196,7 +209,7 @@ async fn holds(store: StoreKind) {
     unknown.problem(404, "not_found");
     let recorded = "SELECT count(*) FROM audit_events WHERE severity = 'critical'
         AND action IN ('retention.hold_placed', 'retention.hold_lifted')";
-    assert_eq!(tranche.sql(recorded).await, "2");
+    assert_eq!(tranche.sql(recorded).await, "4");
     let done = run(&admin, false).await;
     assert!(
         outcomes(&done).contains(&"expire warning done".to_owned()),

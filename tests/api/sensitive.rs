@@ -125,7 +125,7 @@ async fn erase_over_http(scene: &Scene, project: &str) {
     confined
         .post(ERASURES, &body)
         .await
-        .problem(403, "auth.scope");
+        .problem(403, "auth.out_of_scope");
     let auditor = tranche.caller("olu", "auditor", None);
     auditor
         .post(ERASURES, &body)

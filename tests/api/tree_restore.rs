@@ -70,6 +70,14 @@ async fn assert_found_out(tranche: &Tranche, before: &str) {
     let caller = tranche.caller("ada", "auditor", None);
     let refused = caller.get("/v1/audit/consistency?from=0").await;
     refused.problem(503, "audit.contradicted");
+    let refused = caller.get("/v1/audit/export?format=ndjson").await;
+    refused.problem(503, "audit.contradicted");
+    assert_eq!(caller.get("/v1/audit/export?format=csv").await.status, 200);
+    let out = tranche.data_dir().join("copy.ndjson");
+    let to = out.display().to_string();
+    let copied = tranche.command(&["export", "--format", "ndjson", "--out", &to]);
+    assert_ne!(copied.status.code(), Some(0), "a copy of another history");
+    assert!(!out.exists());
     for tile in ["/tile/0/000.p/1", "/tile/entries/000.p/1"] {
         let refused = caller.get(tile).await;
         refused.problem(503, "audit.contradicted");

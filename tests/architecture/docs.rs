@@ -100,7 +100,13 @@ fn broken_links(text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
 fn every_requirement_names_tests_that_are_there() {
     let text = fs::read_to_string(root().join("docs/requirements.md")).unwrap();
     let there = functions();
-    let groups = [("M", 1..=14), ("F", 1..=7), ("P", 1..=11), ("S", 1..=13)];
+    let groups = [
+        ("M", 1..=14),
+        ("F", 1..=7),
+        ("P", 1..=11),
+        ("S", 1..=13),
+        ("T", 1..=7),
+    ];
     let ids = groups
         .into_iter()
         .flat_map(|(group, numbers)| numbers.map(move |n| format!("{group}{n}")));

@@ -87,7 +87,7 @@ pub async fn statistics_are_a_recount(subject: &dyn StoreUnderTest) {
 }
 
 /// One writer, so that the total can only be what it has committed, and it never goes back.
-pub async fn counts_agree_while_writers_and_numberer_work(subject: &dyn StoreUnderTest) {
+pub async fn counts_agree_while_writers_and_sealer_work(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let (log, tree) = (subject.audit_store(), subject.tree());
     let writer = tokio::spawn(async move {
@@ -96,7 +96,7 @@ pub async fn counts_agree_while_writers_and_numberer_work(subject: &dyn StoreUnd
             log.append(&some, world.now()).await.expect("appended");
         }
     });
-    let numberer = tokio::spawn(async move {
+    let sealer = tokio::spawn(async move {
         for _ in 0..200 {
             number(tree.as_ref(), 7).await.expect("it numbers");
         }
@@ -104,7 +104,7 @@ pub async fn counts_agree_while_writers_and_numberer_work(subject: &dyn StoreUnd
     let search = subject.search();
     let mut last = 0;
     for bucket in [Bucket::Hour, Bucket::Day].iter().cycle() {
-        let is_last = writer.is_finished() && numberer.is_finished();
+        let is_last = writer.is_finished() && sealer.is_finished();
         let query = StatsQuery {
             filter: EventFilter::default(),
             bucket: *bucket,
@@ -127,7 +127,7 @@ pub async fn counts_agree_while_writers_and_numberer_work(subject: &dyn StoreUnd
     }
     assert_eq!(last, 400);
     ended(writer).await;
-    ended(numberer).await;
+    ended(sealer).await;
 }
 
 /// A project's reader counts its rows (S5, S9).

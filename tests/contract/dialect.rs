@@ -1,5 +1,8 @@
 //! What the two databases write differently.
 
+use chrono::{DateTime, Utc};
+use tranche_domain::Month;
+
 /// What statements that go past the store must be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -16,6 +19,22 @@ impl Dialect {
         match self {
             Self::Postgres => format!("'\\x{digits}'::bytea"),
             Self::Sqlite => format!("x'{digits}'"),
+        }
+    }
+
+    /// A month, as the tables of retention have it.
+    pub fn month(self, month: Month) -> String {
+        match self {
+            Self::Postgres => format!("'{month}-01'"),
+            Self::Sqlite => format!("'{month}'"),
+        }
+    }
+
+    /// A moment.
+    pub fn time(self, moment: DateTime<Utc>) -> String {
+        match self {
+            Self::Postgres => format!("'{}'", moment.to_rfc3339()),
+            Self::Sqlite => moment.timestamp_micros().to_string(),
         }
     }
 

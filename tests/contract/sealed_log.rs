@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tranche_application::audit::filter::EventFilter;
 use tranche_application::audit::record::LoggedEvent;
@@ -12,6 +13,7 @@ use tranche_application::audit::verify::key::VerifierKey;
 use tranche_application::audit::verify::{Course, KeptCheckpoint, Trusted, Verified, verify};
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::tree::{Checkpoint, Hash, Node};
+use tranche_domain::RetentionPolicies;
 use uuid::Uuid;
 
 use super::pipeline::events;
@@ -35,6 +37,8 @@ pub(super) struct Sealed<'a> {
     /// The checkpoints, as they were kept outside.
     pub(super) kept: Vec<Checkpoint>,
     pub(super) waiting: Uuid,
+    /// The time at which it is verified.
+    pub(super) now: DateTime<Utc>,
 }
 
 /// The tree over these leaves.
@@ -53,7 +57,11 @@ pub(super) async fn seal(subject: &dyn StoreUnderTest, world: &World, limit: u32
     let (mut frontier, _) = tree_of(before.iter().map(|leaf| leaf.hash));
     let mut nodes = Vec::new();
     let mut sealing = tree.begin_sealing().await.expect("a turn").expect("ours");
-    for leaf in sealing.number(limit).await.expect("it numbers") {
+    for leaf in sealing
+        .number(Uuid::nil(), limit)
+        .await
+        .expect("it numbers")
+    {
         frontier.push(leaf.hash, &mut nodes);
     }
     // Minutes apart, so that each is remembered.
@@ -104,6 +112,7 @@ impl<'a> Sealed<'a> {
         subject.drop_triggers().await;
         Self {
             subject,
+            now: world.now(),
             world,
             events,
             kept,
@@ -126,19 +135,10 @@ impl<'a> Sealed<'a> {
                     note: kept.note.clone(),
                 })
                 .collect(),
+            policies: RetentionPolicies::default(),
+            now: self.now,
         };
-        let (into, mut found) = mpsc::channel(10_000);
-        let store = self.subject.verifiable();
-        let course = Course::new(into);
-        let verified = verify(store.as_ref(), trusted, &course).await;
-        drop(course);
-        let mut findings = Vec::new();
-        while let Some(finding) = found.recv().await {
-            findings.push(finding);
-        }
-        let verified = verified.expect("it is read");
-        assert_eq!(verified.findings, findings.len() as u64);
-        (verified, findings)
+        verified(self.subject, trusted).await
     }
 
     pub(super) async fn findings(&self) -> Vec<Finding> {
@@ -215,6 +215,25 @@ impl<'a> Sealed<'a> {
             .await;
         }
     }
+}
+
+/// What a verification of this store comes to, and what it finds.
+pub(super) async fn verified(
+    subject: &dyn StoreUnderTest,
+    trusted: Trusted,
+) -> (Verified, Vec<Finding>) {
+    let (into, mut found) = mpsc::channel(10_000);
+    let store = subject.verifiable();
+    let course = Course::new(into);
+    let verified = verify(store.as_ref(), trusted, &course).await;
+    drop(course);
+    let mut findings = Vec::new();
+    while let Some(finding) = found.recv().await {
+        findings.push(finding);
+    }
+    let verified = verified.expect("it is read");
+    assert_eq!(verified.findings, findings.len() as u64);
+    (verified, findings)
 }
 
 pub(super) fn kinds(findings: &[Finding]) -> Vec<Kind> {

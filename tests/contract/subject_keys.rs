@@ -2,11 +2,12 @@
 
 use std::slice::from_ref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_store::AuditStore;
-use tranche_application::ports::store::Store;
+use tranche_application::ports::store::{Store, StoreError};
 use tranche_application::ports::subject_keys::{KeptKey, Mentions, SubjectKey};
 use uuid::Uuid;
 
@@ -202,10 +203,24 @@ pub async fn mentions_are_counted(subject: &dyn StoreUnderTest) {
     let posted = event(mark(key), json!({}), "ada");
     work.audit().post(&posted).await.expect("it is posted");
     work.commit().await.expect("it is committed");
-    let counted = subject.subject_keys().mentions(key, "ada").await;
+    let keys = subject.subject_keys();
     let expected = Mentions {
         sealed: 3,
         acted: 3,
     };
-    assert_eq!(counted.expect("it is counted"), expected);
+    for longest in [None, Some(Duration::from_mins(1))] {
+        let counted = keys.mentions(key, "ada", longest).await;
+        assert_eq!(counted.expect("it is counted"), expected);
+    }
+    // Many events take longer than a moment, and then counting them ends.
+    let many: Vec<_> = (0..5_000)
+        .map(|_| Arc::new(event(mark(key), json!({ "note": "n".repeat(500) }), "ada")))
+        .collect();
+    for batch in many.chunks(1_000) {
+        let appended = log.append(batch, world.now()).await;
+        appended.expect("they are appended");
+    }
+    let moment = Some(Duration::from_millis(1));
+    let counted = keys.mentions(key, "ada", moment).await;
+    assert!(matches!(counted, Err(StoreError::TooMuch)), "{counted:?}");
 }

@@ -33,7 +33,7 @@ pub async fn number(tree: &dyn Tree, limit: u32) -> Result<Option<u64>, StoreErr
     let Some(mut sealing) = tree.begin_sealing().await? else {
         return Ok(None);
     };
-    let leaves = sealing.number(limit).await?;
+    let leaves = sealing.number(Uuid::nil(), limit).await?;
     sealing.commit().await?;
     Ok(Some(leaves.len() as u64))
 }
@@ -72,7 +72,7 @@ impl Monitor for Outside {
 
 /// Checkpoints outside of the database.
 #[derive(Default)]
-struct Folder(Mutex<Option<String>>);
+pub(super) struct Folder(Mutex<Option<String>>);
 
 #[async_trait]
 impl KeptCheckpoints for Folder {
@@ -95,7 +95,16 @@ fn key() -> LogKey {
 }
 
 /// A process that seals, with what it keeps.
-fn process(subject: &dyn StoreUnderTest, world: &World) -> (Sealer, Keeper) {
+pub(super) fn process(subject: &dyn StoreUnderTest, world: &World) -> (Sealer, Keeper) {
+    process_with(subject, world, Arc::default())
+}
+
+/// As [`process`], with what is kept in this folder.
+pub(super) fn process_with(
+    subject: &dyn StoreUnderTest,
+    world: &World,
+    folder: Arc<Folder>,
+) -> (Sealer, Keeper) {
     let outside = Arc::new(Outside(world.clone()));
     let services = Services {
         store: subject.store(),
@@ -104,13 +113,12 @@ fn process(subject: &dyn StoreUnderTest, world: &World) -> (Sealer, Keeper) {
         monitor: outside,
         outbox: Arc::new(Notify::new()),
     };
-    let folder = Arc::new(Folder::default());
     let keeper = Keeper::new(services.clone(), subject.tree(), folder, key());
     let sealer = Sealer::new(services, subject.tree(), keeper.clone());
     (sealer, keeper)
 }
 
-async fn append(
+pub(super) async fn append(
     subject: &dyn StoreUnderTest,
     world: &World,
     count: usize,
@@ -127,7 +135,7 @@ async fn newest(subject: &dyn StoreUnderTest) -> Checkpoint {
 }
 
 /// Everything that the tree holds agrees with its leaves and with what was signed.
-async fn assert_sound(subject: &dyn StoreUnderTest) -> Checkpoint {
+pub(super) async fn assert_sound(subject: &dyn StoreUnderTest) -> Checkpoint {
     let tree = subject.tree();
     let newest = newest(subject).await;
     key().verify(&newest).expect("the key signed it");
@@ -206,7 +214,7 @@ pub async fn a_dropped_turn_never_was(subject: &dyn StoreUnderTest) {
     let before = census(subject).await;
     let mut sealing = subject.tree().begin_sealing().await.expect("it begins");
     let turn = sealing.as_mut().expect("nobody else seals");
-    let leaves = turn.number(1_000).await.expect("it numbers");
+    let leaves = turn.number(Uuid::nil(), 1_000).await.expect("it numbers");
     let seen = turn.hashes(0, 10, 1_000).await.expect("it reads");
     let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
     assert_eq!(seen, hashes[10..], "its own too");
@@ -252,13 +260,14 @@ pub async fn checkpoints_are_remembered_by_the_minute(subject: &dyn StoreUnderTe
         let sealing = sealing.expect("it is there");
         sealing.commit().await.expect("it is committed");
     }
-    let known = subject.tree().checkpoints(0, 100).await.expect("it reads");
+    let snapshot = subject.verifiable().snapshot().await.expect("it reads");
+    let known = snapshot.checkpoints(0, 100).await.expect("it reads");
     let known: Vec<_> = known
         .iter()
         .map(|known| (known.size, (known.signed_at - start).num_seconds()))
         .collect();
     assert_eq!(known, [(1, 0), (4, 61), (6, -500), (7, -499), (8, 0)]);
-    let some = subject.tree().checkpoints(4, 2).await.expect("it reads");
+    let some = snapshot.checkpoints(4, 2).await.expect("it reads");
     let sizes: Vec<u64> = some.iter().map(|known| known.size).collect();
     assert_eq!(sizes, [4, 6]);
     assert_eq!(newest(subject).await.size, 8);
@@ -372,23 +381,6 @@ pub async fn a_record_is_made_of_its_row(subject: &dyn StoreUnderTest) {
     assert_eq!(after[1].project_id, None);
 }
 
-/// The cheap question.
-pub async fn what_is_waiting_is_seen(subject: &dyn StoreUnderTest) {
-    let world = World::of(subject);
-    let (sealer, _) = process(subject, &world);
-    let tree = subject.tree();
-    for _ in 0..2 {
-        sealer.step(1_000).await.expect("it seals");
-        assert!(!tree.is_waiting().await.expect("it reads"));
-        append(subject, &world, 1).await;
-        assert!(tree.is_waiting().await.expect("it reads"));
-        append(subject, &world, 4).await;
-        for (most, counted) in [(3, 3), (5, 5), (100, 5)] {
-            assert_eq!(tree.waiting(most).await.expect("it counts"), counted);
-        }
-    }
-}
-
 /// Two that take turns while others write: one tree, and each finds that it extends its own.
 pub async fn two_sealers_sign_one_history(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
@@ -452,7 +444,13 @@ pub async fn leaves_from_before_the_tree_are_sealed(subject: &dyn StoreUnderTest
     let again = "INSERT INTO audit_pending SELECT * FROM kept";
     assert_eq!(subject.execute(again).await, Ok(300));
     assert_eq!(sealer.step(1_000).await.expect("it seals"), 0);
-    assert!(!subject.tree().is_waiting().await.expect("it reads"));
+    assert!(
+        !subject
+            .tree()
+            .is_waiting(Uuid::nil())
+            .await
+            .expect("it reads")
+    );
     assert_eq!(assert_sound(subject).await.size, 310);
     assert_eq!(Frontier::default().root(), root_over(&[]));
 }

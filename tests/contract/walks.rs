@@ -170,7 +170,7 @@ pub async fn the_order_of_the_log_is_gapless(subject: &dyn StoreUnderTest) {
     }
 }
 
-/// Acts that began early and commit late, beside writers and numberer: each event comes once, to a
+/// Acts that began early and commit late, beside writers and sealer: each event comes once, to a
 /// reader who never looks back.
 pub async fn late_commits_come_later_in_the_order(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);

@@ -61,7 +61,7 @@ fn full(world: &World, project: Option<ProjectId>) -> Webhook {
     }
 }
 
-fn plain(world: &World) -> Webhook {
+pub(super) fn plain(world: &World) -> Webhook {
     Webhook {
         description: None,
         filter: EventFilter::default(),

@@ -156,7 +156,7 @@ pub(crate) const POSTED: &str = concat!("posted AS (", post!(), ")");
 static LOG: LazyLock<String> =
     LazyLock::new(|| numbered(&format!("WITH {LOGGED} SELECT count(*) FROM logged")));
 
-static POST: LazyLock<String> = LazyLock::new(|| numbered(post!()));
+pub(crate) static POST: LazyLock<String> = LazyLock::new(|| numbered(post!()));
 
 /// What another relay holds is being moved by it.
 const NEXT: &str = concat!(

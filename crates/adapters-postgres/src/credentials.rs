@@ -8,7 +8,7 @@ use tranche_application::ports::channels::NewChannel;
 use tranche_application::ports::custody::{
     SealedSecret, SealedSecrets, SealedWallet, SealedWallets,
 };
-use tranche_application::ports::store::{CredentialRepo, StoreError};
+use tranche_application::ports::store::{Conflict, CredentialRepo, StoreError};
 use tranche_application::ports::subject_keys::SubjectKey;
 use uuid::Uuid;
 
@@ -17,8 +17,14 @@ use crate::errors::failed;
 use crate::subject_keys;
 use crate::unit_of_work::PostgresUnitOfWork;
 
-const KEEP_WALLET: &str = "INSERT INTO wallets (account_id, custody, key_id, sealed_seed)
-    VALUES ($1, $2, $3, $4)";
+/// The wallet of a project that was deleted is its custodian's still: it stays as it is, and serves
+/// again.
+const KEEP_WALLET: &str = "INSERT INTO wallets AS kept (account_id, custody, key_id, sealed_seed)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (account_id) DO UPDATE SET custody = kept.custody
+    WHERE kept.custody = excluded.custody
+        AND NOT EXISTS (SELECT FROM projects WHERE wallet_account_id = kept.account_id)
+        AND NOT EXISTS (SELECT FROM channel_accounts WHERE account_id = kept.account_id)";
 const WALLET: &str = "SELECT * FROM wallets WHERE account_id = $1";
 const WALLETS_AFTER: &str =
     "SELECT * FROM wallets WHERE account_id > $1 ORDER BY account_id LIMIT $2";
@@ -120,8 +126,12 @@ impl CredentialRepo for PostgresUnitOfWork {
             .bind(wallet.sealed_seed.as_slice())
             .execute(self.connection()?)
             .await;
-        self.judge(kept)?;
-        Ok(())
+        let kept = kept.map(|kept| kept.rows_affected() == 1);
+        if self.judge(kept)? {
+            return Ok(());
+        }
+        self.spoil();
+        Err(StoreError::Conflict(Conflict::Wallet))
     }
 
     async fn keep_channel(&mut self, channel: &NewChannel) -> Result<(), StoreError> {

@@ -39,12 +39,27 @@ pub(crate) fn is_dead_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether this login has not the privilege that it takes.
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|code| code == "42501")
+}
+
 /// Whether the server ended the statement because it took too long.
 pub(crate) fn is_cancelled(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(DatabaseError::code)
         .is_some_and(|code| code == "57014")
+}
+
+/// Whether another table refers to the row.
+pub(crate) fn is_referred_to(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(DatabaseError::is_foreign_key_violation)
 }
 
 /// Whether the server's own word on a commit is missing: then it may have happened.
@@ -96,6 +111,7 @@ fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
         "23505" => Some(StoreError::Conflict(taken(refusal.constraint()?))),
         // Whoever adds a constraint to the log makes it refuse, as a full disk does.
         "23502" | "23514" | "23001" if is_log(refusal) => None,
+        "23503" if is_project(refusal) => Some(StoreError::Conflict(Conflict::ProjectGone)),
         "23502" | "23503" | "23514" | "23P01" => Some(StoreError::Inconsistent(format!(
             "{} refuses the row by {} ({code})",
             refusal.table().unwrap_or("the schema"),
@@ -108,6 +124,14 @@ fn refused(refusal: &dyn DatabaseError) -> Option<StoreError> {
         ))),
         _ => None,
     }
+}
+
+/// Whether a row refers to a project that may be deleted any time.
+fn is_project(refusal: &dyn DatabaseError) -> bool {
+    matches!(
+        refusal.constraint(),
+        Some("assessment_trails_project" | "trail_rollups_project" | "webhooks_project_id_fkey")
+    )
 }
 
 fn is_log(refusal: &dyn DatabaseError) -> bool {

@@ -36,15 +36,19 @@ mod scope;
 mod settlements;
 mod subject_keys;
 mod timed;
+mod trails;
 mod tree;
 mod unit_of_work;
 mod verification;
 mod webhooks;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{Connection, Postgres, SqlSafeStr, Transaction};
+use tokio::sync::Mutex;
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::{Store, StoreError, UnitOfWork};
 
@@ -69,6 +73,8 @@ pub struct PostgresStore {
     maintenance: PgConnectOptions,
     /// As [`Self::maintenance`], in the role of requests.
     upkeep: PgConnectOptions,
+    /// Held by who looks at the parts of the log.
+    looking: Arc<Mutex<()>>,
     config: PostgresConfig,
 }
 
@@ -95,6 +101,7 @@ impl PostgresStore {
                 .connect_lazy_with(config.for_requests(given.clone())),
             maintenance,
             upkeep: PostgresConfig::for_upkeep(given),
+            looking: Arc::default(),
             config,
         })
     }
@@ -170,7 +177,16 @@ impl PostgresStore {
     /// A connection in the one role by which events leave the log.
     pub(crate) async fn retention_connection(&self) -> Result<PgConnection, StoreError> {
         let options = PostgresConfig::for_retention(self.maintenance.clone());
-        PgConnection::connect_with(&options).await.map_err(failed)
+        PgConnection::connect_with(&options).await.map_err(|error| {
+            if errors::is_forbidden(&error) {
+                return unavailable(format!(
+                    "this login may not take the role {0}, by which alone events leave the \
+                         log: an administrator must run GRANT {0} TO it",
+                    scope::RETENTION
+                ));
+            }
+            failed(error)
+        })
     }
 
     pub(crate) const fn pool(&self) -> &PgPool {

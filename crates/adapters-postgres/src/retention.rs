@@ -3,10 +3,14 @@
 mod rows;
 mod turn;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use sqlx::Connection;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::retention::{Expired, HoldRepo, Part, RetentionStore, Run, Turn};
 use tranche_application::ports::store::StoreError;
-use tranche_domain::{Hold, Month, Severity};
+use tranche_domain::{Action, Hold, Month, Severity};
 use uuid::Uuid;
 
 use crate::PostgresStore;
@@ -15,11 +19,18 @@ use crate::unit_of_work::PostgresUnitOfWork;
 use rows::{ExpiredRow, HoldRow, PartRow, RunRow};
 
 const PARTS: &str = "SELECT * FROM audit_parts() ORDER BY severity, month, archived DESC, name";
+/// The longest look at the parts.
+const LONGEST_LOOK: Duration = Duration::from_mins(5);
+const BOUND_LOOK: &str = "SELECT set_config('statement_timeout', $1, false),
+    set_config('client_connection_check_interval', '1s', false)";
 const HOLDS: &str = "SELECT * FROM audit_holds WHERE $1 OR lifted_at IS NULL
     ORDER BY placed_at DESC, id DESC LIMIT $2";
 const HOLD: &str = "SELECT * FROM audit_holds WHERE id = $1 FOR UPDATE";
 const RUNS: &str = "SELECT * FROM audit_retention_runs ORDER BY begun DESC LIMIT $1";
 const EXPIRED: &str = "SELECT * FROM audit_expired ORDER BY expired_at DESC, id DESC LIMIT $1";
+const ANNOUNCED: &str = "SELECT EXISTS (SELECT FROM audit_leaves WHERE event_id = id)
+    FROM audit_events WHERE severity = 'critical' AND resource_id = $1 AND action = $2
+    ORDER BY id LIMIT 1";
 const PLACE: &str = "INSERT INTO audit_holds
         (id, severity, from_month, to_month, project_id, reason, placed_by, placed_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -29,10 +40,20 @@ const LIFT: &str = "UPDATE audit_holds SET lifted_by = $2, lifted_at = $3, lift_
 #[async_trait]
 impl RetentionStore for PostgresStore {
     async fn parts(&self) -> Result<Vec<Part>, StoreError> {
-        let rows: Vec<PartRow> = sqlx::query_as(PARTS)
-            .fetch_all(self.pool())
+        // What has no statistics yet is counted, which may take longer than any request, so not on its
+        // connections; one look at a time, and none goes on for somebody who went away.
+        let _turn = self.looking.lock().await;
+        let mut connection = self.upkeep_connection().await?;
+        sqlx::query(BOUND_LOOK)
+            .bind(LONGEST_LOOK.as_millis().to_string())
+            .execute(&mut connection)
             .await
             .map_err(failed)?;
+        let rows: Vec<PartRow> = sqlx::query_as(PARTS)
+            .fetch_all(&mut connection)
+            .await
+            .map_err(failed)?;
+        connection.close().await.map_err(failed)?;
         rows.into_iter().map(Part::try_from).collect()
     }
 
@@ -62,6 +83,16 @@ impl RetentionStore for PostgresStore {
             .await
             .map_err(failed)?;
         rows.into_iter().map(Expired::try_from).collect()
+    }
+
+    async fn announced(&self, name: &str) -> Result<Option<bool>, StoreError> {
+        let mut reading = self.reading(Scope::All).await?;
+        sqlx::query_scalar(ANNOUNCED)
+            .bind(name)
+            .bind(Action::RetentionExpiring.as_str())
+            .fetch_optional(&mut *reading)
+            .await
+            .map_err(failed)
     }
 
     async fn take_turn(&self) -> Result<Option<Box<dyn Turn>>, StoreError> {

@@ -22,6 +22,15 @@ pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL tranche.scope = 'all'";
 pub(crate) const BEGIN_PIPELINE: &str =
     "BEGIN; SET LOCAL tranche.scope = 'all'; SET LOCAL enable_seqscan = off";
 
+/// As [`BEGIN_PIPELINE`], for the sealer. What waits is taken in the order of its key, a little of it: a
+/// bitmap would be of all that waits, to be sorted then.
+pub(crate) const BEGIN_SEALING: &str = "BEGIN; SET LOCAL tranche.scope = 'all';
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+
+/// As [`BEGIN_SEALING`], only to look.
+pub(crate) const BEGIN_LOOKING: &str = "BEGIN READ ONLY; SET LOCAL tranche.scope = 'all';
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+
 /// What begins to read for somebody who sees so far.
 pub(crate) fn begin_reading(scope: Scope) -> SqlStr {
     begin_with("BEGIN READ ONLY", scope)

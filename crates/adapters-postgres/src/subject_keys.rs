@@ -1,5 +1,7 @@
 //! The keys of subjects: read here, written in a unit of work. None is ever here in clear.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgPool;
@@ -10,7 +12,7 @@ use tranche_application::ports::subject_keys::{KeptKey, Mentions, SubjectKey, Su
 use uuid::Uuid;
 
 use crate::PostgresStore;
-use crate::errors::failed;
+use crate::errors::{failed, is_cancelled};
 use crate::rows::flawed;
 use crate::scope;
 use crate::unit_of_work::PostgresUnitOfWork;
@@ -107,19 +109,37 @@ impl SubjectKeys for PostgresStore {
         rows.into_iter().map(KeptKey::try_from).collect()
     }
 
-    async fn mentions(&self, key: Uuid, actor: &str) -> Result<Mentions, StoreError> {
+    async fn mentions(
+        &self,
+        key: Uuid,
+        actor: &str,
+        longest: Option<Duration>,
+    ) -> Result<Mentions, StoreError> {
         // Takes longer than any request may.
         let mut connection = self.upkeep_connection().await?;
         let mut reading = connection
             .begin_with(scope::begin_reading(Scope::All))
             .await
             .map_err(failed)?;
-        let (sealed, acted): (i64, i64) = sqlx::query_as(MENTIONS)
+        if let Some(longest) = longest {
+            sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+                .bind(longest.as_millis().to_string())
+                .execute(&mut *reading)
+                .await
+                .map_err(failed)?;
+        }
+        let counted = sqlx::query_as(MENTIONS)
             .bind(key.to_string())
             .bind(actor)
             .fetch_one(&mut *reading)
-            .await
-            .map_err(failed)?;
+            .await;
+        let (sealed, acted): (i64, i64) = counted.map_err(|error| {
+            if is_cancelled(&error) {
+                StoreError::TooMuch
+            } else {
+                failed(error)
+            }
+        })?;
         reading.rollback().await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
         let count = |count| u64::try_from(count).unwrap_or_default();

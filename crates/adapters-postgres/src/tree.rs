@@ -4,7 +4,6 @@ mod sealing;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::ports::audit_search::Scope;
@@ -21,13 +20,10 @@ use crate::scope;
 use crate::timed::Deadline;
 
 /// The leftmost entry of the index: the planner would look through the whole table for any row.
-const IS_WAITING: &str = "SELECT event_id FROM audit_pending ORDER BY event_id LIMIT 1";
+const IS_WAITING: &str = "SELECT event_id FROM audit_pending WHERE event_id >= $1
+    ORDER BY event_id LIMIT 1";
 const WAITING: &str = "SELECT count(*) FROM (SELECT FROM audit_pending LIMIT $1) waiting";
 pub(crate) const NEWEST: &str = "SELECT size, root, note, signed_at FROM audit_tree";
-const CHECKPOINTS: &str = "SELECT size, root, note, signed_at FROM (
-        SELECT size, root, note, signed_at FROM audit_tree
-        UNION SELECT size, root, note, signed_at FROM audit_checkpoints) known
-    WHERE size >= $1 ORDER BY size LIMIT $2";
 const LEAF_HASHES: &str = "SELECT leaf_hash FROM audit_leaves
     WHERE leaf_index >= $1 AND leaf_index < $2 ORDER BY leaf_index";
 const NODE_HASHES: &str = "SELECT hash FROM audit_nodes
@@ -137,17 +133,17 @@ pub(crate) async fn hashes(
 }
 
 impl PostgresStore {
-    async fn rows_of<T>(
+    async fn rows_of(
         &self,
         statement: &'static str,
         from: u64,
-        to: u64,
-    ) -> Result<Vec<T>, StoreError>
-    where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
+        count: u32,
+    ) -> Result<Vec<LeafRow>, StoreError> {
+        let to = from.saturating_add(u64::from(count));
         let query = sqlx::query_as(statement).bind(bound(from)).bind(bound(to));
-        self.deadline().wait(query.fetch_all(self.pool())).await
+        let mut work = self.timed_from(scope::begin_reading(Scope::All)).await?;
+        let (until, connection) = work.ask();
+        until.wait(query.fetch_all(connection)).await
     }
 
     /// The events of these ids, as far as they are there.
@@ -168,15 +164,21 @@ impl PostgresStore {
 
 #[async_trait]
 impl Tree for PostgresStore {
-    async fn is_waiting(&self) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar::<_, Uuid>(IS_WAITING);
-        let waiting = query.fetch_optional(self.pool());
-        Ok(self.deadline().wait(waiting).await?.is_some())
+    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar::<_, Uuid>(IS_WAITING).bind(from);
+        let mut work = self.timed_from(scope::BEGIN_LOOKING).await?;
+        let (until, connection) = work.ask();
+        Ok(until
+            .wait(query.fetch_optional(connection))
+            .await?
+            .is_some())
     }
 
     async fn waiting(&self, most: u32) -> Result<u64, StoreError> {
         let query = sqlx::query_scalar(WAITING).bind(i64::from(most));
-        number(self.deadline().wait(query.fetch_one(self.pool())).await?)
+        let mut work = self.timed_from(scope::BEGIN_LOOKING).await?;
+        let (until, connection) = work.ask();
+        number(until.wait(query.fetch_one(connection)).await?)
     }
 
     async fn begin_sealing(&self) -> Result<Option<Box<dyn Sealing>>, StoreError> {
@@ -192,12 +194,6 @@ impl Tree for PostgresStore {
         row.map(Checkpoint::try_from).transpose()
     }
 
-    async fn checkpoints(&self, from_size: u64, limit: u32) -> Result<Vec<Checkpoint>, StoreError> {
-        let limit = u64::from(limit);
-        let rows: Vec<CheckpointRow> = self.rows_of(CHECKPOINTS, from_size, limit).await?;
-        rows.into_iter().map(Checkpoint::try_from).collect()
-    }
-
     async fn hashes(&self, level: u8, from: u64, count: u32) -> Result<Vec<Hash>, StoreError> {
         let until = self.deadline();
         let mut connection = until.wait(self.pool().acquire()).await?;
@@ -205,14 +201,12 @@ impl Tree for PostgresStore {
     }
 
     async fn leaves(&self, from: u64, count: u32) -> Result<Vec<Leaf>, StoreError> {
-        let to = from.saturating_add(u64::from(count));
-        let rows: Vec<LeafRow> = self.rows_of(LEAVES, from, to).await?;
+        let rows = self.rows_of(LEAVES, from, count).await?;
         rows.iter().map(Leaf::try_from).collect()
     }
 
     async fn records(&self, from: u64, count: u32) -> Result<Vec<LeafRecord>, StoreError> {
-        let to = from.saturating_add(u64::from(count));
-        let rows: Vec<LeafRow> = self.rows_of(KEPT_RECORDS, from, to).await?;
+        let rows = self.rows_of(KEPT_RECORDS, from, count).await?;
         let there = rows.iter().filter(|row| row.record.is_none());
         let ids: Vec<Uuid> = there.map(|row| row.event_id).collect();
         let mut events = self.events_of(&ids).await?;

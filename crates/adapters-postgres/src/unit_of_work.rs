@@ -14,9 +14,9 @@ use tranche_application::ports::store::{
     ProjectRepo, StoreError, UnitOfWork,
 };
 use tranche_application::ports::webhooks::WebhookRepo;
-use tranche_domain::Change;
+use tranche_domain::{Change, Write};
 
-use crate::errors::{failed, not_committed, unavailable};
+use crate::errors::{failed, is_referred_to, not_committed, unavailable};
 use crate::record;
 use crate::settlements::Batch;
 
@@ -49,13 +49,17 @@ impl PostgresUnitOfWork {
         outcome.map_err(failed)
     }
 
+    /// Nothing may be made of what is done so far.
+    pub(crate) const fn spoil(&mut self) {
+        self.sound = false;
+    }
+
     /// Takes the outcome of writing changes: whether every write found the version before it.
     fn stood(&mut self, outcome: Result<bool, sqlx::Error>) -> Result<(), StoreError> {
         if self.judge(outcome)? {
             return Ok(());
         }
-        // Parts of it are written: nothing may be made of them.
-        self.sound = false;
+        self.spoil();
         Err(StoreError::Conflict(Conflict::Stale))
     }
 }
@@ -101,6 +105,11 @@ impl UnitOfWork for PostgresUnitOfWork {
     async fn record(&mut self, change: &Change) -> Result<(), StoreError> {
         let statement = record::Statement::of(change)?;
         let outcome = statement.run(self.connection()?).await;
+        if let (Some(Write::Delete(_)), Err(error)) = (change.project(), &outcome)
+            && is_referred_to(error)
+        {
+            return Err(StoreError::Conflict(Conflict::ProjectInUse));
+        }
         self.stood(outcome)
     }
 

@@ -252,14 +252,14 @@ impl AuditQueue for RedisQueue {
             return Ok(None);
         }
         let until = Instant::now() + wait;
-        let mut reader = self.readers.check_out(&self.link);
+        let mut seat = self.readers.check_out(&self.link);
         let longest = LONGEST_READ.min(self.sweep.every());
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let entries = self.next(&mut reader, limit, left.min(longest)).await?;
+            let entries = self.next(seat.reader(), limit, left.min(longest)).await?;
             let late = Instant::now() >= until;
             if late || !entries.is_empty() {
-                reader.finish();
+                seat.finish();
                 return Ok((!entries.is_empty()).then(|| self.hand_out(entries)));
             }
         }

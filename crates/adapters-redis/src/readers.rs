@@ -1,7 +1,6 @@
 //! Who takes: each `take` that runs is a consumer of the group with a connection of its own, because
 //! a blocking read holds up whatever comes after it on the same connection.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Seat, OwnedMutexGuard};
@@ -62,23 +61,14 @@ pub(crate) struct CheckedOut {
 }
 
 impl CheckedOut {
+    /// The reader itself.
+    pub(crate) fn reader(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+
     /// Everything that Redis gave has arrived.
     pub(crate) fn finish(mut self) {
         self.heard_out = true;
-    }
-}
-
-impl Deref for CheckedOut {
-    type Target = Reader;
-
-    fn deref(&self) -> &Reader {
-        &self.reader
-    }
-}
-
-impl DerefMut for CheckedOut {
-    fn deref_mut(&mut self) -> &mut Reader {
-        &mut self.reader
     }
 }
 

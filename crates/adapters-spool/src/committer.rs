@@ -9,7 +9,7 @@ use sqlx::{Connection, Error};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::Shared;
-use crate::errors::Failure;
+use crate::errors::{Failure, is_damage};
 use crate::file;
 use crate::frame::{Content, Draft};
 use crate::place::Place;
@@ -274,10 +274,38 @@ async fn transact(
     done: &[i64],
     frames: Vec<(Frame, Vec<u8>)>,
 ) -> Result<(), Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    file::delete(&mut transaction, done).await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    if let Err(error) = file::delete(&mut transaction, done).await {
+        if !is_damage(&error) {
+            return Err(error);
+        }
+        transaction.rollback().await?;
+        delete_apart(connection, done).await?;
+        transaction = connection.begin_with(BEGIN).await?;
+    }
     for (frame, payload) in frames {
         file::insert(&mut transaction, frame, payload).await?;
     }
     transaction.commit().await
 }
+
+/// Deletes each by itself: one whose pages are damaged cannot be deleted, and nothing can in its
+/// transaction. It stays, in nobody's way, and comes again when the file is opened again.
+async fn delete_apart(connection: &mut SqliteConnection, done: &[i64]) -> Result<(), Error> {
+    for sequence in done {
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        match file::delete(&mut transaction, &[*sequence]).await {
+            Ok(()) => transaction.commit().await?,
+            Err(error) => {
+                if !is_damage(&error) {
+                    return Err(error);
+                }
+                transaction.rollback().await?;
+                tracing::error!(sequence, %error, "a damaged part of the queue's file stays in it");
+            }
+        }
+    }
+    Ok(())
+}
+
+const BEGIN: &str = "BEGIN IMMEDIATE";

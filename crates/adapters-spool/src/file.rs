@@ -11,6 +11,7 @@ use chrono::DateTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Error, FromRow, SqliteExecutor};
 
+use crate::errors::is_damage;
 use crate::frame::{Content, Draft};
 use crate::state::{Amount, Census, Frame};
 
@@ -195,7 +196,7 @@ pub(crate) async fn content(
         .await;
     let row: Option<(i64, Vec<u8>)> = match row {
         Ok(row) => row,
-        Err(error) if crate::errors::is_damage(&error) => {
+        Err(error) if is_damage(&error) => {
             let mut content = Content::default();
             content.lost(format!("frame {sequence} cannot be read: {error}"));
             return Ok(content);

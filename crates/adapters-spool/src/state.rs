@@ -10,6 +10,9 @@
 //! the file when what is ready has been taken. A fresh frame becomes ready with its events as long
 //! as nothing before it is on the disk only, and as long as there is room for it in memory.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! function that decides for streams, over rows that are read a batch at a time.
 
 mod conditions;
-mod limited;
+pub(crate) mod limited;
 mod sizes;
 mod stats;
 

@@ -15,31 +15,35 @@ use uuid::Uuid;
 
 use crate::SqliteStore;
 use crate::channels;
-use crate::errors::{failed, is_taken};
+use crate::errors::failed;
 use crate::rows::{Row, micros};
 use crate::subject_keys;
 use crate::unit_of_work::SqliteUnitOfWork;
 
+/// The wallet of a project that was deleted is its custodian's still: it stays as it is, and serves
+/// again.
+const KEEP_WALLET: &str = "INSERT INTO wallets (account_id, custody, key_id, sealed_seed) \
+     VALUES (?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET custody = wallets.custody \
+     WHERE wallets.custody = excluded.custody \
+     AND NOT EXISTS (SELECT 1 FROM projects WHERE wallet_account_id = wallets.account_id) \
+     AND NOT EXISTS (SELECT 1 FROM channel_accounts WHERE account_id = wallets.account_id)";
+
 #[async_trait]
 impl CredentialRepo for SqliteUnitOfWork {
     async fn keep_wallet(&mut self, wallet: &SealedWallet) -> Result<(), StoreError> {
-        let kept = sqlx::query(
-            "INSERT INTO wallets (account_id, custody, key_id, sealed_seed) VALUES (?, ?, ?, ?)",
-        )
-        .bind(&wallet.account_id)
-        .bind(&wallet.custody)
-        .bind(&wallet.key_id)
-        .bind(&wallet.sealed_seed)
-        .execute(self.connection()?)
-        .await;
-        match kept {
-            Ok(_) => {
-                self.done();
-                Ok(())
-            }
-            Err(error) if is_taken(&error) => Err(StoreError::Conflict(Conflict::Wallet)),
-            Err(error) => Err(failed(error)),
+        let kept = sqlx::query(KEEP_WALLET)
+            .bind(&wallet.account_id)
+            .bind(&wallet.custody)
+            .bind(&wallet.key_id)
+            .bind(&wallet.sealed_seed)
+            .execute(self.connection()?)
+            .await
+            .map_err(failed)?;
+        if kept.rows_affected() == 0 {
+            return Err(StoreError::Conflict(Conflict::Wallet));
         }
+        self.done();
+        Ok(())
     }
 
     async fn keep_channel(&mut self, channel: &NewChannel) -> Result<(), StoreError> {

@@ -66,6 +66,20 @@ pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(UNIQUE | PRIMARY_KEY | ROW_ID | TRIGGER))
 }
 
+/// Whether a row refers, or is referred to, as no row may.
+pub(crate) fn breaks_foreign_key(error: &sqlx::Error) -> bool {
+    code(error) == Some(FOREIGN_KEY)
+}
+
+/// What a row came to that refers to nothing but a project, which may be deleted any time.
+pub(crate) fn failed_in_project(error: sqlx::Error) -> StoreError {
+    if breaks_foreign_key(&error) {
+        StoreError::Conflict(Conflict::ProjectGone)
+    } else {
+        failed(error)
+    }
+}
+
 /// Whether the statement was ended because its search took too long.
 pub(crate) fn is_interrupted(error: &sqlx::Error) -> bool {
     code(error) == Some(INTERRUPTED)

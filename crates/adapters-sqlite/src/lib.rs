@@ -26,6 +26,7 @@ mod reports;
 mod retention;
 mod rows;
 mod subject_keys;
+mod trails;
 mod tree;
 mod unit_of_work;
 mod verification;

@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use tranche_application::ports::store::{Conflict, ProjectRepo, StoreError};
 use tranche_domain::{Project, ProjectId, Write};
 
-use crate::errors::{failed, is_taken};
+use crate::errors::{breaks_foreign_key, failed, is_taken};
 use crate::rows::project::ProjectRow;
 use crate::unit_of_work::{SqliteUnitOfWork, one_row};
 
@@ -39,10 +39,7 @@ pub(crate) async fn write(
     match write {
         Write::Insert(project) => insert(connection, ProjectRow::from(project)).await,
         Write::Update(project) => update(connection, ProjectRow::from(project)).await,
-        Write::Delete(project) => Err(StoreError::Inconsistent(format!(
-            "project {}: projects are never deleted",
-            project.id
-        ))),
+        Write::Delete(project) => delete(connection, project).await,
     }
 }
 
@@ -114,4 +111,20 @@ async fn update(connection: &mut SqliteConnection, row: ProjectRow) -> Result<()
     .await
     .map_err(failed)?;
     one_row(updated.rows_affected())
+}
+
+/// Where the version before still stands, and nothing but trails refers to it.
+async fn delete(connection: &mut SqliteConnection, project: &Project) -> Result<(), StoreError> {
+    let deleted = sqlx::query("DELETE FROM projects WHERE id = ?1 AND version = ?2 - 1")
+        .bind(project.id.to_string())
+        .bind(project.version)
+        .execute(connection)
+        .await;
+    match deleted {
+        Ok(deleted) => one_row(deleted.rows_affected()),
+        Err(error) if breaks_foreign_key(&error) => {
+            Err(StoreError::Conflict(Conflict::ProjectInUse))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tranche_application::ports::retention::{Expired, HoldRepo, Part, RetentionStore, Run, Turn};
 use tranche_application::ports::store::StoreError;
-use tranche_domain::{Hold, Month, Severity};
+use tranche_domain::{Action, Hold, Month, Severity};
 use uuid::Uuid;
 
 use crate::SqliteStore;
@@ -21,6 +21,10 @@ use rows::{ExpiredRow, HoldRow, RunRow};
 
 const HOLDS: &str = "SELECT * FROM audit_holds WHERE ?1 OR lifted_at IS NULL \
     ORDER BY placed_at DESC, id DESC LIMIT ?2";
+
+const ANNOUNCED: &str = "SELECT EXISTS (SELECT 1 FROM audit_leaves WHERE event_id = id) \
+    FROM audit_events WHERE severity = 'critical' AND resource_id = ?1 AND action = ?2 \
+    ORDER BY id LIMIT 1";
 
 /// The ids of a month: from the first on, up to but without the second.
 struct Ids {
@@ -75,6 +79,15 @@ impl RetentionStore for SqliteStore {
             .await
             .map_err(failed)?;
         rows.into_iter().map(Expired::try_from).collect()
+    }
+
+    async fn announced(&self, name: &str) -> Result<Option<bool>, StoreError> {
+        sqlx::query_scalar(ANNOUNCED)
+            .bind(name)
+            .bind(Action::RetentionExpiring.as_str())
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed)
     }
 
     async fn take_turn(&self) -> Result<Option<Box<dyn Turn>>, StoreError> {

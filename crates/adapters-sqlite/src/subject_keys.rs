@@ -1,5 +1,7 @@
 //! The keys of subjects: read here, written in a unit of work. None is ever here in clear.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
@@ -8,6 +10,7 @@ use tranche_application::ports::subject_keys::{KeptKey, Mentions, SubjectKey, Su
 use uuid::Uuid;
 
 use crate::SqliteStore;
+use crate::audit_search::limited::searched;
 use crate::errors::{failed, unwritable};
 use crate::rows::{Row, micros};
 
@@ -100,9 +103,15 @@ impl SubjectKeys for SqliteStore {
         rows.into_iter().map(KeptKey::try_from).collect()
     }
 
-    async fn mentions(&self, key: Uuid, actor: &str) -> Result<Mentions, StoreError> {
+    async fn mentions(
+        &self,
+        key: Uuid,
+        actor: &str,
+        longest: Option<Duration>,
+    ) -> Result<Mentions, StoreError> {
+        let mut snapshot = self.search_within(longest).await?;
         // A key's id is nowhere but in what it sealed.
-        let (sealed, acted): (i64, i64) = sqlx::query_as(
+        let counted = sqlx::query_as(
             "SELECT count(*) FILTER (WHERE instr(details, ?1) > 0 OR instr(metadata, ?1) > 0), \
                  count(*) FILTER (WHERE actor_id = ?2) \
              FROM (SELECT actor_id, details, metadata FROM audit_events \
@@ -111,9 +120,9 @@ impl SubjectKeys for SqliteStore {
         )
         .bind(key.to_string())
         .bind(actor)
-        .fetch_one(&self.reader)
-        .await
-        .map_err(failed)?;
+        .fetch_one(&mut *snapshot)
+        .await;
+        let (sealed, acted): (i64, i64) = searched(counted)?;
         let count = |count| u64::try_from(count).unwrap_or_default();
         Ok(Mentions {
             sealed: count(sealed),

@@ -18,13 +18,9 @@ use crate::errors::{failed, not_canonical};
 use crate::rows::Row;
 use crate::rows::event::EventRow;
 
-const IS_WAITING: &str = "SELECT EXISTS (SELECT 1 FROM audit_pending)";
+const IS_WAITING: &str = "SELECT EXISTS (SELECT 1 FROM audit_pending WHERE event_id >= ?1)";
 const WAITING: &str = "SELECT count(*) FROM (SELECT 1 FROM audit_pending LIMIT ?1)";
 pub(crate) const NEWEST: &str = "SELECT size, root, note, signed_at FROM audit_tree";
-const CHECKPOINTS: &str = "SELECT size, root, note, signed_at FROM ( \
-        SELECT size, root, note, signed_at FROM audit_tree \
-        UNION SELECT size, root, note, signed_at FROM audit_checkpoints) \
-    WHERE size >= ?1 ORDER BY size LIMIT ?2";
 const LEAF_HASHES: &str = "SELECT leaf FROM audit_leaves \
     WHERE leaf_index >= ?1 AND leaf_index < ?2 ORDER BY leaf_index";
 const NODE_HASHES: &str = "SELECT hash FROM audit_nodes \
@@ -53,6 +49,14 @@ pub(crate) fn bound(number: u64) -> i64 {
 /// The end of a range.
 pub(crate) fn end(from: u64, count: u32) -> i64 {
     bound(from.saturating_add(u64::from(count)))
+}
+
+/// The lowest key from this id on; before the first of all ids is whatever is no id.
+pub(crate) fn lowest(from: Uuid) -> String {
+    if from.is_nil() {
+        return String::new();
+    }
+    from.to_string()
 }
 
 #[derive(FromRow)]
@@ -144,8 +148,8 @@ impl SqliteStore {
 
 #[async_trait]
 impl Tree for SqliteStore {
-    async fn is_waiting(&self) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar(IS_WAITING);
+    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(IS_WAITING).bind(lowest(from));
         query.fetch_one(&self.reader).await.map_err(failed)
     }
 
@@ -163,12 +167,6 @@ impl Tree for SqliteStore {
         let query = sqlx::query_as::<_, CheckpointRow>(NEWEST);
         let row = query.fetch_optional(&self.reader).await.map_err(failed)?;
         row.map(Checkpoint::try_from).transpose()
-    }
-
-    async fn checkpoints(&self, from_size: u64, limit: u32) -> Result<Vec<Checkpoint>, StoreError> {
-        let limit = i64::from(limit);
-        let rows: Vec<CheckpointRow> = self.rows_of(CHECKPOINTS, bound(from_size), limit).await?;
-        rows.into_iter().map(Checkpoint::try_from).collect()
     }
 
     async fn hashes(&self, level: u8, from: u64, count: u32) -> Result<Vec<Hash>, StoreError> {

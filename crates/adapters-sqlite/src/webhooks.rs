@@ -12,7 +12,7 @@ use tranche_domain::ProjectId;
 use uuid::Uuid;
 
 use crate::SqliteStore;
-use crate::errors::{failed, not_committed, unwritable};
+use crate::errors::{failed, failed_in_project, not_committed, unwritable};
 use crate::rows::{Row, micros};
 use crate::unit_of_work::SqliteUnitOfWork;
 
@@ -281,7 +281,7 @@ impl WebhookRepo for SqliteUnitOfWork {
         .bind(webhook.progress.position)
         .execute(self.connection()?)
         .await
-        .map_err(failed)?;
+        .map_err(failed_in_project)?;
         self.done();
         self.insert_secret(webhook.id, secret).await
     }

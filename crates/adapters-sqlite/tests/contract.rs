@@ -27,9 +27,11 @@ use tranche_application::ports::reports::Reports;
 use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
 use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::trails::{TrailCleanUps, TrailStore};
 use tranche_application::ports::tree::Tree;
 use tranche_application::ports::verification::Verifiable;
 use tranche_application::ports::webhooks::Webhooks;
+use tranche_tests::contract::trails::TrailsOnStore;
 use tranche_tests::contract::{Dialect, Refused, RollUp, StoreUnderTest};
 use uuid::Uuid;
 
@@ -318,3 +320,39 @@ impl StoreUnderTest for Subject {
 }
 
 tranche_tests::store_contract!(fresh);
+
+impl TrailsOnStore for Subject {
+    fn trails(&self) -> Arc<dyn TrailStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn trail_clean_ups(&self) -> Arc<dyn TrailCleanUps> {
+        Arc::new(self.store.clone())
+    }
+}
+
+mod trails {
+    use super::fresh;
+
+    tranche_tests::trail_clean_ups_contract!(fresh);
+
+    mod alone {
+        use tranche_tests::contract::trails::{OnStore, TrailsUnderTest};
+
+        async fn fresh() -> impl TrailsUnderTest {
+            OnStore::new(super::fresh().await)
+        }
+
+        tranche_tests::trails_contract!(fresh);
+    }
+
+    mod over_memory {
+        use tranche_tests::contract::trails::{OnStore, OverBoth, TrailsUnderTest};
+
+        async fn fresh() -> impl TrailsUnderTest {
+            OverBoth::new(OnStore::new(super::fresh().await))
+        }
+
+        tranche_tests::trails_contract!(fresh);
+    }
+}

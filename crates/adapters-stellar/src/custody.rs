@@ -56,6 +56,11 @@ impl Custodians {
             .find(|custodian| custodian.name() == name)
             .ok_or(CustodyError::UnknownCustodian)
     }
+
+    async fn kept(&self, account_id: &str) -> Result<Option<SealedWallet>, CustodyError> {
+        let kept = self.wallets.sealed_wallet(account_id).await;
+        kept.map_err(|error| CustodyError::Unavailable(error.to_string()))
+    }
 }
 
 #[async_trait]
@@ -66,16 +71,20 @@ impl Custody for Custodians {
 
     async fn adopt(&self, account_id: &str, custody: &str) -> Result<SealedWallet, CustodyError> {
         account::parse(account_id).ok_or(CustodyError::NotAnAccount)?;
-        let (name, key) = custody.split_once(':').unwrap_or((custody, account_id));
-        self.outside(name)?.adopt(account_id, key).await
+        if custody != LOCAL {
+            let (name, key) = custody.split_once(':').unwrap_or((custody, account_id));
+            return self.outside(name)?.adopt(account_id, key).await;
+        }
+        // Sealed here for a project that is gone: nobody may have its seed in clear.
+        let kept = self.kept(account_id).await?;
+        kept.filter(|wallet| wallet.custody == LOCAL)
+            .ok_or_else(|| CustodyError::NoSuchKey(account_id.to_owned()))
     }
 
     async fn sign(&self, account_id: &str, digest: [u8; 32]) -> Result<[u8; 64], CustodyError> {
         let wallet = self
-            .wallets
-            .sealed_wallet(account_id)
-            .await
-            .map_err(|error| CustodyError::Unavailable(error.to_string()))?
+            .kept(account_id)
+            .await?
             .ok_or_else(|| CustodyError::UnknownWallet(account_id.to_owned()))?;
         if wallet.account_id != account_id {
             return Err(CustodyError::CannotOpen(account_id.to_owned()));

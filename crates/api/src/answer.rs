@@ -2,8 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use tranche_application::idempotency::{Answered, IdempotencyKey};
 
 use uuid::Uuid;
@@ -20,10 +19,16 @@ pub fn json(status: StatusCode, view: &impl Serialize) -> Result<Response, Probl
     Ok(raw(status, body))
 }
 
+/// What an answer is looked at for; the rest of it may be long.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<i64>,
+}
+
 fn raw(status: StatusCode, body: String) -> Response {
-    let etag = serde_json::from_str::<Value>(&body)
+    let etag = serde_json::from_str::<Versioned>(&body)
         .ok()
-        .and_then(|view| view.get("version").and_then(Value::as_i64))
+        .and_then(|view| view.version)
         .and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok());
     let kind = [(
         header::CONTENT_TYPE,

@@ -1,4 +1,4 @@
-//! Which events a query string asks for: the filters of lists, counts, streams and exports.
+//! Which events are asked for: the filters of lists, counts, streams, exports and webhooks.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use tranche_domain::audit::Severity;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use crate::form::Flaw;
 use crate::problem::{FieldError, Problem};
 
 /// The most values of a list.
@@ -79,25 +80,12 @@ impl FilterQuery {
     /// is finished.
     pub fn read(&self, reader: &mut Reader) -> EventFilter {
         let filter = EventFilter {
-            severities: reader.list("severity", self.severity.as_deref(), severity),
-            actions: reader.list("action", self.action.as_deref(), line(MOST_CHARACTERS)),
-            actors: reader.list("actor", self.actor.as_deref(), line(MOST_CHARACTERS)),
-            resource_types: reader.list(
-                "resource_type",
-                self.resource_type.as_deref(),
-                line(MOST_CHARACTERS),
-            ),
-            resource_id: reader.one(
-                "resource_id",
-                self.resource_id.as_deref(),
-                line(MOST_RESOURCE),
-            ),
-            project_id: reader.one("project_id", self.project_id.as_deref(), id),
-            milestone_id: reader.one("milestone_id", self.milestone_id.as_deref(), id),
             from: reader.one("from", self.from.as_deref(), time),
             to: reader.one("to", self.to.as_deref(), time),
-            text: reader.one("q", self.q.as_deref(), text),
-            details: reader.one("details", self.details.as_deref(), details),
+            ..conditions(&mut Queried {
+                query: self,
+                reader,
+            })
         };
         if let (Some(from), Some(to)) = (filter.from, filter.to)
             && from >= to
@@ -106,10 +94,78 @@ impl FilterQuery {
         }
         filter
     }
+
+    fn of(&self, name: &str) -> Option<&str> {
+        match name {
+            "severity" => self.severity.as_deref(),
+            "action" => self.action.as_deref(),
+            "actor" => self.actor.as_deref(),
+            "resource_type" => self.resource_type.as_deref(),
+            "resource_id" => self.resource_id.as_deref(),
+            "project_id" => self.project_id.as_deref(),
+            "milestone_id" => self.milestone_id.as_deref(),
+            "q" => self.q.as_deref(),
+            "details" => self.details.as_deref(),
+            _ => None,
+        }
+    }
 }
 
-/// What is wrong with a value.
-type Flaw = String;
+/// Where conditions on events are asked for; it remembers what is wrong with them.
+pub trait Asked {
+    /// One value, where there is one.
+    fn one<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, Flaw>) -> Option<T>;
+
+    /// Several values.
+    fn list(&mut self, name: &str, read: impl Fn(&str) -> Result<String, Flaw>) -> Vec<String>;
+
+    /// A document.
+    fn document(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<Value, Flaw>,
+    ) -> Option<Value>;
+}
+
+/// The conditions on what an event is, wherever they are asked for: those on its time are apart.
+pub fn conditions(asked: &mut impl Asked) -> EventFilter {
+    EventFilter {
+        severities: asked.list("severity", severity),
+        actions: asked.list("action", line(MOST_CHARACTERS)),
+        actors: asked.list("actor", line(MOST_CHARACTERS)),
+        resource_types: asked.list("resource_type", line(MOST_CHARACTERS)),
+        resource_id: asked.one("resource_id", line(MOST_RESOURCE)),
+        project_id: asked.one("project_id", id),
+        milestone_id: asked.one("milestone_id", id),
+        text: asked.one("q", text),
+        details: asked.document("details", details),
+        ..EventFilter::default()
+    }
+}
+
+/// A query string, with who says what is wrong with it.
+struct Queried<'a> {
+    query: &'a FilterQuery,
+    reader: &'a mut Reader,
+}
+
+impl Asked for Queried<'_> {
+    fn one<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, Flaw>) -> Option<T> {
+        self.reader.one(name, self.query.of(name), read)
+    }
+
+    fn list(&mut self, name: &str, read: impl Fn(&str) -> Result<String, Flaw>) -> Vec<String> {
+        self.reader.list(name, self.query.of(name), read)
+    }
+
+    fn document(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<Value, Flaw>,
+    ) -> Option<Value> {
+        self.one(name, read)
+    }
+}
 
 /// Reads parameters, and remembers everything that is wrong.
 #[derive(Debug, Default)]
@@ -149,13 +205,10 @@ impl Reader {
     ) -> Vec<String> {
         self.one(field, value, |value| {
             let values: Vec<&str> = value.split(',').collect();
-            if values.len() > MOST_VALUES {
-                return Err(format!("must have at most {MOST_VALUES} values"));
-            }
             if values.iter().any(|value| value.is_empty()) {
                 return Err("must have no empty value between its commas".to_owned());
             }
-            values.into_iter().map(read).collect()
+            several(&values, read)
         })
         .unwrap_or_default()
     }
@@ -173,10 +226,21 @@ impl Reader {
     }
 }
 
+/// Each of several values, of which there are not too many.
+pub fn several(
+    values: &[&str],
+    read: impl Fn(&str) -> Result<String, Flaw>,
+) -> Result<Vec<String>, Flaw> {
+    if values.len() > MOST_VALUES {
+        return Err(format!("must have at most {MOST_VALUES} values"));
+    }
+    values.iter().map(|value| read(value)).collect()
+}
+
 fn severity(value: &str) -> Result<String, Flaw> {
     Severity::named(value)
         .map(|severity| severity.as_str().to_owned())
-        .ok_or_else(|| "must be some of info, warning, critical, with commas between".to_owned())
+        .ok_or_else(|| "must be some of info, warning, critical".to_owned())
 }
 
 /// A text as events have it: not empty, on one line.
@@ -207,7 +271,7 @@ fn id(value: &str) -> Result<Uuid, Flaw> {
 }
 
 /// In whole microseconds, as events have their times.
-fn time(value: &str) -> Result<DateTime<Utc>, Flaw> {
+pub(crate) fn time(value: &str) -> Result<DateTime<Utc>, Flaw> {
     DateTime::parse_from_rfc3339(value)
         .ok()
         .and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()))

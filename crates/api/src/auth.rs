@@ -24,7 +24,7 @@ pub use permission::Permission;
 
 use crate::listening::Peer;
 use crate::problem::Problem;
-use crate::rate_limit::{Account, Rate};
+use crate::rate_limit::{Account, OwnRates};
 use crate::request_id::RequestId;
 use crate::state::{App, Served};
 
@@ -267,7 +267,7 @@ async fn identify(token: &str, keys: Keys<'_>) -> Result<(Identity, Account), Pr
         }
         let account = Account {
             name: format!("key {}", key.id),
-            rate: key.rate_limit.as_deref().and_then(own_rate),
+            rates: key.rate_limit.as_deref().and_then(own_rates),
         };
         let identity = Identity {
             subject: key.subject,
@@ -292,15 +292,15 @@ async fn identify(token: &str, keys: Keys<'_>) -> Result<(Identity, Account), Pr
     app.acquaintances.meet(&identity.subject, &identity.person);
     let account = Account {
         name: format!("subject {}", identity.subject),
-        rate: None,
+        rates: None,
     };
     Ok((identity, account))
 }
 
-/// A key's own limit; it was checked when the key was issued.
-fn own_rate(text: &str) -> Option<Rate> {
+/// A key's own limits; they were checked when the key was issued.
+fn own_rates(text: &str) -> Option<OwnRates> {
     text.parse()
-        .inspect_err(|error| tracing::warn!(%error, "a key's own limit cannot be used"))
+        .inspect_err(|error| tracing::warn!(%error, "a key's own limits cannot be used"))
         .ok()
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tranche_adapters_postgres::{MONTHS_AHEAD, PostgresStore};
@@ -15,13 +16,15 @@ use tranche_application::audit::prober::Prober;
 use tranche_application::audit::relay::Relay;
 use tranche_application::audit::reporter::Reporter;
 use tranche_application::audit::retention::Retention;
-use tranche_application::audit::retention::daily::{Daily, DailyRuns};
+use tranche_application::audit::retention::daily::DailyRuns;
 use tranche_application::audit::tree::keeper::Keeper;
 use tranche_application::audit::tree::sealer::Sealer;
 use tranche_application::audit::worker::Worker;
+use tranche_application::daily::Daily;
 use tranche_application::disbursement::{Disbursements, Reconciler};
 use tranche_application::ports::monitor::Monitor;
 use tranche_application::ports::queue::AuditQueue;
+use tranche_application::trails::clean_up::DailyCleanUp;
 use tranche_application::webhooks::Dispatcher;
 
 use crate::alerting::{LogSink, pagers};
@@ -100,6 +103,11 @@ impl Background<'_> {
         let meters = opened.pipeline.meters.clone();
         let runs = DailyRuns::new(retention.clone(), meters, at);
         self.start("audit.retention", move |stop| runs.clone().run(stop));
+    }
+
+    /// What deletes assessment trails that are past their time.
+    pub fn clean_up(&self, daily: DailyCleanUp<Tz>) {
+        self.start("trails.clean_up", move |stop| daily.clone().run(stop));
     }
 
     /// What seals the log, and keeps its checkpoints. Only who has the master key does, so that

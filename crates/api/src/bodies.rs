@@ -2,11 +2,13 @@
 //! stricter and names every flaw: [`crate::form`].
 
 mod retention;
+mod trails;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use retention::{HoldBody, LiftHoldBody, RetentionRunBody};
+pub use trails::{TrailBackendBody, TrailBatchBody, TrailBody, TrailPatchBody};
 
 /// Opens a project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -145,7 +147,7 @@ pub struct EmptyBody {}
 )]
 pub struct IngestBody {
     /// 1 to 1,000 events.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(min_items = 1, max_items = 500)]
     pub entries: Vec<IncomingEventBody>,
 }
 
@@ -224,13 +226,13 @@ pub struct WebhookFilterBody {
     #[schema(max_items = 3)]
     pub severity: Option<Vec<String>>,
     /// Actions.
-    #[schema(max_items = 100)]
+    #[schema(max_items = 50)]
     pub action: Option<Vec<String>>,
     /// Who did it.
-    #[schema(max_items = 100)]
+    #[schema(max_items = 50)]
     pub actor: Option<Vec<String>>,
     /// Kinds of thing.
-    #[schema(max_items = 100)]
+    #[schema(max_items = 50)]
     pub resource_type: Option<Vec<String>>,
     /// Which thing.
     #[schema(min_length = 1, max_length = 500)]

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod retention;
+mod trails;
 
 use std::path::PathBuf;
 
@@ -14,9 +15,10 @@ use uuid::Uuid;
 
 use crate::audit_query::{FilterQuery, Reader};
 use crate::config::Settings;
-use crate::rate_limit::Rate;
+use crate::rate_limit::OwnRates;
 
 pub use retention::{HoldCommand, PlaceArgs, RetentionCommand};
+pub use trails::{ServerArgs, TrailsCommand};
 
 /// Releases a fund's money milestone by milestone: burn, NAV, milestone and evidence move together.
 #[derive(Parser)]
@@ -72,6 +74,9 @@ pub enum Command {
     /// Archive old audit events, let go what has expired, and keep what is held
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Clean assessment trails up, and move them from memory to the database
+    #[command(subcommand)]
+    Trails(TrailsCommand),
     /// Copy the audit log, or a part of it, into a file
     Export(ExportArgs),
     /// The audit log's verifier key, and a database that contradicts its checkpoints
@@ -256,6 +261,9 @@ pub enum DeadLettersCommand {
 pub enum LogCommand {
     /// Print the verifier key of the audit log, for outsiders to pin
     Key,
+    /// Print what the log has in place of a search term: who reads the log is recorded with the
+    /// hashes of what they looked for in contents
+    SearchTerm(SearchTermArgs),
     /// Let the log go on from this database although it contradicts the checkpoint that this data
     /// folder keeps, because an older one had to be restored; recorded in the log
     Accept {
@@ -263,6 +271,17 @@ pub enum LogCommand {
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
     },
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("term").required(true).args(["q", "details"])))]
+pub struct SearchTermArgs {
+    /// A text, as the parameter `q`
+    #[arg(long, value_name = "TEXT")]
+    pub q: Option<String>,
+    /// A JSON object, as the parameter `details`
+    #[arg(long, value_name = "JSON")]
+    pub details: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -284,9 +303,10 @@ pub enum KeyCommand {
         /// Their address, shown beside what they did
         #[arg(long, value_name = "ADDRESS", value_parser = subject)]
         email: Option<String>,
-        /// How many requests with audit events it may send, such as 5000/h (s, min, h or d)
+        /// How many requests with audit events it may send, such as 5000/h (s, min, h or d), and how
+        /// often it may search the log: as often, or after a comma another limit, 5000/h,200/h
         // Not the service's setting of the same name, whose value would come here with the environment.
-        #[arg(long = "rate-limit", value_name = "N/h", value_parser = rate_limit)]
+        #[arg(long = "rate-limit", value_name = "N/h[,N/h]", value_parser = rate_limit)]
         own_rate_limit: Option<String>,
     },
     /// List keys
@@ -424,6 +444,6 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 fn rate_limit(text: &str) -> Result<String, String> {
-    let rate: Rate = text.parse().map_err(|error| format!("{error}"))?;
-    Ok(rate.to_string())
+    let rates: OwnRates = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(rates.to_string())
 }

@@ -11,6 +11,8 @@ mod place;
 mod realtime;
 mod retention;
 mod sensitive;
+mod time_of_day;
+mod trails;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -34,6 +36,7 @@ use place::place;
 pub use realtime::{Realtime, RealtimeSettings};
 pub use retention::{Retention, RetentionSettings};
 pub use sensitive::SensitiveSettings;
+pub use trails::{TrailSettings, Trails};
 
 /// A setting that cannot be used.
 #[derive(Debug, Error)]
@@ -163,6 +166,9 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     sensitive: SensitiveSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    trails: TrailSettings,
     /// An OIDC issuer whose tokens are accepted too
     #[arg(long, env = "TRANCHE_OIDC_ISSUER", global = true, value_name = "URL")]
     oidc_issuer: Option<String>,
@@ -185,13 +191,13 @@ pub struct Settings {
         value_name = "NAME"
     )]
     oidc_roles_claim: Option<String>,
-    /// How many requests with audit events a key may send, such as 5000/h (s, min, h or d), or `off`
-    /// [default: 1000/h]; a key's own limit goes before it
+    /// How many requests with audit events a key may send, such as 5000/h (s, min, h or d), or `off`; after
+    /// a comma, how often it may search the log [default: 1000/h,100/h]; a key's own limits go before it
     #[arg(
         long = "default-rate-limit",
         env = "TRANCHE_RATE_LIMIT",
         global = true,
-        value_name = "N/h"
+        value_name = "N/h[,N/h]"
     )]
     rate_limit: Option<String>,
     /// The name of the audit log in its checkpoints, such as `audit.example.com/tranche`; outsiders
@@ -258,6 +264,8 @@ pub struct Config {
     pub realtime: Realtime,
     /// What is sealed in audit events.
     pub sensitive: Rules,
+    /// Assessment trails.
+    pub trails: Trails,
     /// What is logged.
     pub log: String,
 }
@@ -302,6 +310,7 @@ impl Settings {
             alerting: self.alerts.resolve()?,
             realtime: self.realtime.resolve()?,
             sensitive: self.sensitive.resolve()?,
+            trails: self.trails.resolve()?,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -325,6 +334,7 @@ impl Settings {
         self.alerts.fill_from(file.alerts);
         self.realtime.fill_from(file.realtime);
         self.sensitive.fill_from(file.sensitive);
+        self.trails.fill_from(file.trails);
     }
 
     fn oidc(&self) -> Result<Option<OidcSettings>, ConfigError> {
@@ -471,6 +481,7 @@ impl Config {
         ));
         self.alerting.describe(&mut lines);
         self.realtime.describe(&mut lines);
+        self.trails.describe(&mut lines);
         lines.push(format!("TRANCHE_LOG={}", self.log));
         lines.join("\n")
     }

@@ -7,6 +7,8 @@ use tranche_adapters_files::csv::CsvTable;
 use tranche_adapters_files::parquet::ParquetTable;
 use tranche_application::audit::export::{Exports, Format, Sheet};
 use tranche_application::audit::filter::EventFilter;
+use tranche_application::audit::search_terms::SearchTerms;
+use tranche_application::audit::tree::keeper::{CompareError, Keeper};
 use tranche_application::ports::store::{Source, StoreError};
 
 /// How many copies a process makes at once: each holds some pages of events.
@@ -17,25 +19,36 @@ const AT_ONCE: usize = 4;
 pub struct Copies {
     /// What makes them.
     pub exports: Exports,
-    /// The log's verifier key, which goes with a proven copy.
-    key: Arc<str>,
+    /// Knows which checkpoint a proven copy may be against, and the log's key.
+    keeper: Keeper,
+    terms: SearchTerms,
     /// Places for those that are being made.
     pub places: Arc<Semaphore>,
 }
 
 impl Copies {
-    /// Copies that bring this verifier key along.
+    /// Copies against checkpoints that are kept, which tell their filters in these terms.
     #[must_use]
-    pub fn new(exports: Exports, key: &str) -> Self {
+    pub fn new(exports: Exports, keeper: Keeper, terms: SearchTerms) -> Self {
         Self {
             exports,
-            key: key.into(),
+            keeper,
+            terms,
             places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// What writes this format; `None` when the copy should be proven and nothing is sealed yet.
-    pub async fn sheet(&self, format: Format) -> Result<Option<Sheet>, StoreError> {
+    /// The filter as the record of a copy has it; nothing where all is asked for.
+    pub fn described(&self, filter: &EventFilter) -> String {
+        if *filter == EventFilter::default() {
+            return String::new();
+        }
+        self.terms.written(filter)
+    }
+
+    /// What writes this format; `None` when the copy should be proven and nothing is sealed yet. No
+    /// copy is proven against a database that contradicts what was kept.
+    pub async fn sheet(&self, format: Format) -> Result<Option<Sheet>, CompareError> {
         Ok(match format {
             Format::Csv => Some(Sheet::Table(
                 format,
@@ -46,8 +59,9 @@ impl Copies {
                 Box::new(ParquetTable::try_new().map_err(unwritable)?),
             )),
             Format::Ndjson => {
-                let checkpoint = self.exports.checkpoint().await?;
-                checkpoint.map(|checkpoint| Sheet::Proven(checkpoint, self.key.to_string()))
+                let checkpoint = self.keeper.to_give_out().await?;
+                let key = self.keeper.key().verifier();
+                checkpoint.map(|checkpoint| Sheet::Proven(checkpoint, key))
             }
         })
     }
@@ -55,12 +69,4 @@ impl Copies {
 
 fn unwritable(error: Source) -> StoreError {
     StoreError::Unavailable(error)
-}
-
-/// The filter as the record of a copy has it, and the copy itself; nothing where all is asked for.
-pub fn described(filter: &EventFilter) -> String {
-    if *filter == EventFilter::default() {
-        return String::new();
-    }
-    serde_json::to_string(filter).unwrap_or_default()
 }

@@ -10,12 +10,12 @@ use tranche_adapters_stellar::{
 };
 use tranche_application::audit::tree::note::LogKey;
 use tranche_application::keys::KeyRing;
-use tranche_application::keys::log_key::{LogKeyError, log_key};
+use tranche_application::keys::log_key::{LogKeyError, kept_log_key, log_key};
 use tranche_application::keys::pepper::{Kept, PepperError, key_ring};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, TokenSource, Vault};
-use crate::master_key::master_keys;
+use crate::master_key::{has_master_key, master_keys};
 use crate::system::SystemEntropy;
 use crate::wiring::Stores;
 
@@ -45,6 +45,14 @@ impl Keyholder {
         })
     }
 
+    /// As [`Keyholder::of`], and makes no master key: `None` where there is none.
+    pub async fn found(config: &Config) -> anyhow::Result<Option<Self>> {
+        if !has_master_key(config) {
+            return Ok(None);
+        }
+        Self::of(config).await.map(Some)
+    }
+
     /// The key ring under the pepper that the store keeps; made and kept at the first start.
     pub async fn key_ring(&self, stores: &Stores) -> anyhow::Result<KeyRing> {
         let kept = Kept {
@@ -70,10 +78,18 @@ impl Keyholder {
             &SystemEntropy,
             config.log_origin.clone(),
         );
-        key.await.map_err(|error| match error {
-            LogKeyError::Store(error) => error.into(),
-            other => anyhow::Error::new(other).context("TRANCHE_MASTER_KEY"),
-        })
+        key.await.map_err(no_log_key)
+    }
+
+    /// The key that signs the log's checkpoints, if there is one; makes none.
+    pub async fn kept_log_key(
+        &self,
+        config: &Config,
+        stores: &Stores,
+    ) -> anyhow::Result<Option<LogKey>> {
+        let origin = config.log_origin.clone();
+        let key = kept_log_key(stores.secrets.as_ref(), self.local.as_ref(), origin);
+        key.await.map_err(no_log_key)
     }
 
     /// Routes wallets to their custodians.
@@ -83,6 +99,13 @@ impl Keyholder {
             Some(vault) => custodians.with(Arc::new(transit(vault)?)),
             None => custodians,
         })
+    }
+}
+
+fn no_log_key(error: LogKeyError) -> anyhow::Error {
+    match error {
+        LogKeyError::Store(error) => error.into(),
+        other => anyhow::Error::new(other).context("TRANCHE_MASTER_KEY"),
     }
 }
 

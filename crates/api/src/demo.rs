@@ -2,7 +2,6 @@
 //! service's own HTTP API, shown as a person would like to see it.
 
 mod books;
-mod client;
 mod show;
 
 use std::process::ExitCode;
@@ -17,8 +16,8 @@ use tranche_domain::Role;
 use crate::bodies::{
     BankTransferBody, CreateMilestoneBody, DisburseBody, EmptyBody, OpenProjectBody,
 };
+use crate::client::Client;
 use crate::config::{self, Config};
-use crate::demo::client::Client;
 use crate::key_commands::operator;
 use crate::serve::{Service, Signals, say};
 use crate::system::SystemClock;

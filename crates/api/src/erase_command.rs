@@ -33,7 +33,7 @@ pub async fn run(asked: Asked, config: &Config) -> anyhow::Result<ExitCode> {
     let erasure = Erasure::new(wiring::services(&stores), sensitive);
     if asked.dry_run || !asked.yes {
         eprintln!("looking at every event");
-        let (key, mentions) = erasure.look(&asked.subject).await?;
+        let (key, mentions) = erasure.look(&asked.subject, None).await?;
         say(&format!(
             "key {key}: {} events hold what it sealed; {} name the subject as their actor, which stays",
             mentions.sealed, mentions.acted

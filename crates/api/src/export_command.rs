@@ -14,7 +14,7 @@ use tranche_application::audit::export::{Pieces, Request};
 
 use crate::cli::ExportArgs;
 use crate::config::Config;
-use crate::copies::described;
+use crate::custody::Keyholder;
 use crate::key_commands::operator;
 use crate::progress::Progress;
 use crate::serve::{Signals, say};
@@ -36,7 +36,9 @@ pub async fn run(args: ExportArgs, config: &Config) -> anyhow::Result<ExitCode> 
     }
     let filter = filter.filter()?;
     let stores = wiring::open_store(config).await?;
-    let copies = wiring::copies(config, &stores).await?;
+    let keys = Keyholder::of(config).await?;
+    let keeper = wiring::keeper(config, &stores, &keys).await?;
+    let copies = wiring::copies(&stores, &keys, &keeper).await?;
     let sheet = copies
         .sheet(format)
         .await?
@@ -44,7 +46,7 @@ pub async fn run(args: ExportArgs, config: &Config) -> anyhow::Result<ExitCode> 
     let mut signals = Signals::new()?;
     let mut draft = Draft::create(&out).await?;
     let request = Request {
-        described: described(&filter),
+        described: copies.described(&filter),
         filter,
         caller: operator(),
     };

@@ -108,6 +108,24 @@ impl Form {
         }
     }
 
+    /// An object within the object in which absent and null differ: `Some(None)` is null.
+    #[expect(
+        clippy::option_option,
+        reason = "absent, null and a value are three things"
+    )]
+    pub fn nullable_object<T>(
+        &mut self,
+        name: &str,
+        prefix: &'static str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.fields.get(name)?.is_null() {
+            self.fields.remove(name);
+            return Some(None);
+        }
+        self.object(name, prefix, read).map(Some)
+    }
+
     /// Says that a field is wrong.
     pub fn flaw(&mut self, name: &str, message: Flaw) {
         self.errors.push(FieldError {

@@ -14,6 +14,7 @@ pub mod projects;
 pub mod public_log;
 pub mod resolutions;
 pub mod retention;
+pub mod trails;
 pub mod webhooks;
 
 use axum::extract::{FromRequestParts, Path};

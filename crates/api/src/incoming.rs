@@ -17,12 +17,49 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// A command's request, authenticated and read, not yet judged.
 pub struct Incoming {
     caller: Authenticated,
-    body: Vec<u8>,
+    body: Bytes,
     idempotency: Option<IdempotencyKey>,
     expected_version: Option<i64>,
 }
 
 impl Incoming {
+    /// Reads a request of a caller who was checked, with a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// 400, 413 or 415 for what cannot be read.
+    pub async fn read(
+        caller: Authenticated,
+        request: Request,
+        limit: usize,
+    ) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_json(&parts.headers, body, limit).await?;
+        let idempotency = idempotency_key(&parts.headers)?.map(|key| IdempotencyKey {
+            subject: caller.key_owner(),
+            key,
+            fingerprint: Sha256::new()
+                .chain_update(parts.method.as_str())
+                .chain_update([b'\n'])
+                .chain_update(parts.uri.path())
+                .chain_update([b'\n'])
+                .chain_update(&body)
+                .finalize()
+                .into(),
+        });
+        let expected_version = if_match(&parts.headers)?;
+        Ok(Self {
+            caller,
+            body,
+            idempotency,
+            expected_version,
+        })
+    }
+
+    /// The body as it was sent.
+    pub fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
     /// The call and its form, if the caller may make it.
     ///
     /// # Errors
@@ -43,26 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for Incoming {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = Authenticated::from_request_parts(&mut parts, state).await?;
-        let body = read_json(&parts.headers, body, BODY_LIMIT).await?;
-        let idempotency = idempotency_key(&parts.headers)?.map(|key| IdempotencyKey {
-            subject: caller.key_owner(),
-            key,
-            fingerprint: Sha256::new()
-                .chain_update(parts.method.as_str())
-                .chain_update([b'\n'])
-                .chain_update(parts.uri.path())
-                .chain_update([b'\n'])
-                .chain_update(&body)
-                .finalize()
-                .into(),
-        });
-        let expected_version = if_match(&parts.headers)?;
-        Ok(Self {
-            caller,
-            body: body.to_vec(),
-            idempotency,
-            expected_version,
-        })
+        Self::read(caller, Request::from_parts(parts, body), BODY_LIMIT).await
     }
 }
 

@@ -9,6 +9,7 @@ mod batch;
 mod bodies;
 mod channel_commands;
 mod cli;
+mod client;
 mod config;
 mod copies;
 mod cursor;
@@ -49,6 +50,7 @@ mod state;
 mod streams;
 mod supervise;
 mod system;
+mod trails_commands;
 mod verify_command;
 mod views;
 mod wiring;
@@ -155,6 +157,7 @@ async fn dispatch(command: Command, config: &Config) -> anyhow::Result<ExitCode>
             return disbursement_commands::run(command, config).await;
         }
         Command::Channels(command) => return channel_commands::run(command, config).await,
+        Command::Trails(command) => return trails_commands::run(command, config).await,
         Command::Export(args) => return export_command::run(args, config).await,
         Command::Verify(args) => return Ok(verify_command::run(args, config).await),
         Command::Config => serve::say(&config.describe()),

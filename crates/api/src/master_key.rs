@@ -74,6 +74,11 @@ pub enum MasterKeyError {
     },
 }
 
+/// Whether a master key is given, or lies beside the data.
+pub fn has_master_key(config: &Config) -> bool {
+    config.custody.master_key.is_some() || config.is_embedded() && kept::path(config).exists()
+}
+
 /// The master keys, the one in force first.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 
 mod described;
 mod realtime;
+mod trails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,7 @@ impl Metrics {
         with_local_recorder(&recorder, || {
             described::describe();
             realtime::describe();
+            trails::describe();
             process.describe();
         });
         Ok(Self { recorder, process })

@@ -15,7 +15,6 @@ use tranche_application::audit::pipeline::Pipeline;
 use tranche_application::ports::queue::AuditQueue;
 
 use crate::config::{Config, Queue, Role};
-use crate::state::App;
 use crate::wiring::{Stores, services};
 
 /// How many processes may share a data folder.
@@ -34,10 +33,10 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens what the configuration says, beside the application where there is one.
-    pub async fn open(config: &Config, stores: &Stores, app: Option<&App>) -> anyhow::Result<Self> {
+    /// Opens what the configuration says.
+    pub async fn open(config: &Config, stores: &Stores) -> anyhow::Result<Self> {
         let settings = &config.pipeline;
-        let services = app.map_or_else(|| services(stores), |app| app.services.clone());
+        let services = services(stores);
         let process = services.entropy.id().to_string();
         let bytes = Limits {
             events: None,

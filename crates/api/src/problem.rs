@@ -113,6 +113,15 @@ impl Problem {
         )
     }
 
+    /// The credential is for one project only, and this is not that project's.
+    pub fn out_of_scope(why: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "auth.out_of_scope",
+            format!("this key is for one project only {why}"),
+        )
+    }
+
     /// A fault on our side; the log has the rest.
     pub fn internal() -> Self {
         Self::new(
@@ -210,6 +219,11 @@ impl From<StoreError> for Problem {
                 "project.wallet_taken",
                 "the wallet belongs to another project",
             ),
+            StoreError::Conflict(Conflict::ProjectInUse) => conflict(
+                "project.has_webhooks",
+                "the project has webhooks; delete them first",
+            ),
+            StoreError::Conflict(Conflict::ProjectGone) => Self::not_found("project"),
             StoreError::Conflict(Conflict::LedgerSlot) => wallet_busy(),
             StoreError::Conflict(Conflict::Stale | Conflict::Retry) => conflict(
                 "conflict",
@@ -298,11 +312,7 @@ impl From<OpenProjectError> for Problem {
             OpenProjectError::WalletRequired => {
                 Self::field("wallet", "is required: this ledger opens no wallets")
             }
-            OpenProjectError::OutOfScope => Self::new(
-                StatusCode::FORBIDDEN,
-                "auth.out_of_scope",
-                "this key is for one project only and cannot open another",
-            ),
+            OpenProjectError::OutOfScope => Self::out_of_scope("and cannot open another"),
             OpenProjectError::KeyMisused => key_misused(),
             OpenProjectError::Custody(error) => error.into(),
             OpenProjectError::Ledger(error) => error.into(),

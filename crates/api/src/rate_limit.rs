@@ -133,22 +133,74 @@ impl Default for Defaults {
 impl FromStr for Defaults {
     type Err = RateError;
 
-    /// `off`, or the rate at which events may be sent.
+    /// `off`, or the rate at which events may be sent, and after a comma the one at which the log may be
+    /// searched, each of which may be `off`.
     fn from_str(text: &str) -> Result<Self, RateError> {
-        if text == "off" {
-            return Ok(Self(HashMap::new()));
-        }
         let mut defaults = Self::default();
-        defaults.0.insert(Kind::Ingest, text.parse()?);
+        let parts = match text.split_once(',') {
+            Some((ingest, query)) => vec![(Kind::Ingest, ingest), (Kind::Query, query)],
+            None if text == OFF => vec![(Kind::Ingest, OFF), (Kind::Query, OFF)],
+            None => vec![(Kind::Ingest, text)],
+        };
+        for (kind, part) in parts {
+            if part == OFF {
+                defaults.0.remove(&kind);
+            } else {
+                defaults.0.insert(kind, part.parse()?);
+            }
+        }
         Ok(defaults)
     }
 }
 
+const OFF: &str = "off";
+
 impl fmt::Display for Defaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.get(&Kind::Ingest) {
-            Some(rate) => rate.fmt(f),
-            None => f.write_str("off"),
+        let of = |kind| {
+            self.0
+                .get(&kind)
+                .map_or_else(|| OFF.to_owned(), Rate::to_string)
+        };
+        write!(f, "{},{}", of(Kind::Ingest), of(Kind::Query))
+    }
+}
+
+/// What holds for one credential instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnRates {
+    ingest: Rate,
+    query: Rate,
+}
+
+impl OwnRates {
+    const fn of(self, kind: Kind) -> Rate {
+        match kind {
+            Kind::Ingest => self.ingest,
+            Kind::Query => self.query,
+        }
+    }
+}
+
+impl FromStr for OwnRates {
+    type Err = RateError;
+
+    /// One rate for everything, or one for sending and, after a comma, one for searching.
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let (ingest, query) = text.split_once(',').unwrap_or((text, text));
+        Ok(Self {
+            ingest: ingest.parse()?,
+            query: query.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for OwnRates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ingest == self.query {
+            self.ingest.fmt(f)
+        } else {
+            write!(f, "{},{}", self.ingest, self.query)
         }
     }
 }
@@ -158,8 +210,8 @@ impl fmt::Display for Defaults {
 pub struct Account {
     /// Names the credential: an API key's id, or an issuer's subject.
     pub name: String,
-    /// Its own limit.
-    pub rate: Option<Rate>,
+    /// Its own limits.
+    pub rates: Option<OwnRates>,
 }
 
 /// What is left after a request.
@@ -218,7 +270,12 @@ impl<C: Clock + Clone> RateLimits<C> {
     /// # Errors
     /// [`Exceeded`], and the request is not counted.
     pub fn check(&self, kind: Kind, account: &Account) -> Result<Option<Allowance>, Exceeded> {
-        let Some(rate) = account.rate.or(self.defaults.0.get(&kind).copied()) else {
+        let Some(rate) = account.rates.map(|own| own.of(kind)).or(self
+            .defaults
+            .0
+            .get(&kind)
+            .copied())
+        else {
             return Ok(None);
         };
         match self.limiter(kind, rate).check_key(&account.name) {

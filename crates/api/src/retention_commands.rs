@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tranche_application::audit::retention::daily::Daily;
 use tranche_application::audit::retention::{Done, Outlook, Report, Retention};
+use tranche_application::daily::Daily;
 use tranche_application::{Call, Outcome};
 use tranche_domain::text::Reason;
 use tranche_domain::{Held, Hold, ProjectId};
@@ -22,7 +22,13 @@ const MOST: u32 = 10_000;
 /// Runs a command on what is kept.
 pub async fn run(command: RetentionCommand, config: &Config) -> anyhow::Result<ExitCode> {
     let stores = wiring::open_store(config).await?;
-    let retention = wiring::retention(config, &stores, wiring::services(&stores))?;
+    let keeper = match &command {
+        RetentionCommand::Run { dry_run: false } => {
+            wiring::exporters_keeper(config, &stores).await?
+        }
+        _ => None,
+    };
+    let retention = wiring::retention(config, &stores, wiring::services(&stores), keeper)?;
     match command {
         RetentionCommand::Run { dry_run } => {
             let report = if dry_run {
@@ -34,7 +40,7 @@ pub async fn run(command: RetentionCommand, config: &Config) -> anyhow::Result<E
         }
         RetentionCommand::Status => {
             let overview = retention.overview().await?;
-            let next = Daily(config.retention.at).next(overview.at);
+            let next = Daily::in_utc(config.retention.at).next(overview.at);
             let view = RetentionView::new(&overview, next);
             say(&serde_json::to_string_pretty(&view)?);
             Ok(ExitCode::SUCCESS)
@@ -57,7 +63,9 @@ async fn hold(command: HoldCommand, retention: &Retention) -> anyhow::Result<Exi
             }
         }
         HoldCommand::Lift { id, reason } => {
-            show(&retention.lift(id, &why(reason)?, &call).await?)?;
+            if let Outcome::Done(hold) = retention.lift(id, &why(reason)?, &call).await? {
+                show(&hold)?;
+            }
         }
         HoldCommand::List { all } => {
             for hold in retention.holds(all, MOST).await? {

@@ -20,7 +20,8 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::auth;
 use crate::handlers::{
     activity, audit_events, audit_export, audit_log, audit_stream, disbursements, erasures,
-    milestones, monitoring, operations, projects, public_log, resolutions, retention, webhooks,
+    milestones, monitoring, operations, projects, public_log, resolutions, retention, trails,
+    webhooks,
 };
 use crate::problem::Problem;
 use crate::request_id;
@@ -54,7 +55,7 @@ impl Modify for Bearer {
 fn described() -> OpenApiRouter<Served> {
     OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(projects::open, projects::list))
-        .routes(routes!(projects::show))
+        .routes(routes!(projects::show, projects::delete))
         .routes(routes!(activity::of_project))
         .routes(routes!(milestones::create, milestones::list))
         .routes(routes!(milestones::stats))
@@ -89,6 +90,12 @@ fn described() -> OpenApiRouter<Served> {
         .routes(routes!(webhooks::replay))
         .routes(routes!(webhooks::rotate_secret))
         .routes(routes!(erasures::erase))
+        .routes(routes!(trails::put, trails::patch))
+        .routes(routes!(trails::show))
+        .routes(routes!(trails::analytics))
+        .routes(routes!(trails::backend, trails::switch))
+        .routes(routes!(trails::migrate))
+        .routes(routes!(trails::compare))
         .routes(routes!(monitoring::audit_metrics))
         .routes(routes!(monitoring::prometheus))
         .routes(routes!(public_log::checkpoint))

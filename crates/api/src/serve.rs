@@ -15,9 +15,13 @@ use tranche_application::audit::failsafe::{Failsafe, RING};
 use tranche_application::audit::follower::Follower;
 use tranche_application::audit::intake::Intake;
 use tranche_application::audit::reads::Reads;
-use tranche_application::audit::retention::daily::Daily;
+use tranche_application::audit::search_terms::SearchTerms;
+use tranche_application::audit::tree::keeper::Keeper;
 use tranche_application::audit::tree::public::PublicLog;
+use tranche_application::daily::Daily;
 use tranche_application::ports::entropy::Entropy;
+use tranche_application::trails::Trails;
+use tranche_application::trails::clean_up::DailyCleanUp;
 use tranche_application::webhooks::{Dispatcher, Rules, WebhookDesk};
 
 use crate::background::Background;
@@ -59,14 +63,20 @@ impl Service {
     pub async fn start(config: &Config, role: Role) -> anyhow::Result<Self> {
         config.pipeline.check(role)?;
         let stores = wiring::open_store(config).await?;
-        let (mut sandbox, mut app, mut copies) = (None, None, None);
+        let (mut sandbox, mut answering) = (None, None);
         if role.answers() {
-            copies = Some(wiring::copies(config, &stores).await?);
+            let keys = Keyholder::of(config).await?;
             sandbox = sandbox::start(config).await?;
             let at = sandbox.as_ref().map(OwnSandbox::at);
-            app = Some(wiring::app(config, &stores, at.as_ref()).await?);
+            let app = wiring::app(config, &stores, &keys, at.as_ref()).await?;
+            let copies = wiring::copies(&stores, &keys, &app.keeper).await?;
+            answering = Some(Answering { app, copies, keys });
         }
-        let opened = Opened::open(config, &stores, app.as_ref()).await?;
+        let keeper = match &answering {
+            Some(it) => Some(it.app.keeper.clone()),
+            None => wiring::exporters_keeper(config, &stores).await?,
+        };
+        let opened = Opened::open(config, &stores).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("TRANCHE_LISTEN: {} cannot be used", config.listen))?;
@@ -86,7 +96,7 @@ impl Service {
                 opened: &opened,
                 quiet: &quiet,
             };
-            of.begin(&background, app.zip(copies)).await?
+            of.begin(&background, answering, keeper)?
         };
         tasks.close();
         let router = router.into_make_service_with_connect_info::<Peer>();
@@ -152,6 +162,13 @@ impl Service {
     }
 }
 
+/// What a process that answers has besides, over the master keys as they were read once.
+struct Answering {
+    app: App,
+    copies: Copies,
+    keys: Keyholder,
+}
+
 /// What a process is made of.
 struct Process<'a> {
     config: &'a Config,
@@ -164,37 +181,39 @@ struct Process<'a> {
 
 impl Process<'_> {
     /// Starts what goes on beside the requests, and gives what is served.
-    async fn begin(
+    fn begin(
         &self,
         background: &Background<'_>,
-        app: Option<(App, Copies)>,
+        answering: Option<Answering>,
+        keeper: Option<Keeper>,
     ) -> anyhow::Result<Router> {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let failsafe = Failsafe::new(self.opened.pipeline.clone(), RING);
+        background.keep(&failsafe);
         let operations = Operations {
             queries: self.stores.queries.clone(),
-            burner: app.as_ref().map(|(app, _)| app.burner.clone()),
+            burner: answering.as_ref().map(|it| it.app.burner.clone()),
             monitoring: pipeline::monitoring(self.config, self.role, self.stores, self.opened)
-                .with_keeper(app.as_ref().map(|(app, _)| app.keeper.clone())),
+                .with_keeper(answering.as_ref().map(|it| it.app.keeper.clone())),
+            trails: self.keep_trails(background, failsafe.clone()),
             metrics: Arc::new(Metrics::try_new()?),
             entropy,
         };
         background.record(self.opened, self.stores, self.config, self.role);
         let services = self.opened.pipeline.services.clone();
-        let retention = wiring::retention(self.config, self.stores, services)?;
-        let retention_at = Daily(self.config.retention.at);
+        let retention = wiring::retention(self.config, self.stores, services, keeper)?;
+        let retention_at = Daily::in_utc(self.config.retention.at);
         if self.role.works() {
             background.retain(self.opened, &retention, retention_at);
         }
         background.look_out(&operations, self.config)?;
-        let Some((app, copies)) = app else {
+        let Some(Answering { app, copies, keys }) = answering else {
             return Ok(routes::operations_router(operations));
         };
         background.disburse(&app.disbursements);
         background.seal(&app.services, self.stores, &app.keeper);
-        let failsafe = Failsafe::new(self.opened.pipeline.clone(), RING);
-        background.keep(&failsafe);
         let metrics = operations.metrics.clone();
-        let handed = self.hand_on(background, &app, &metrics).await?;
+        let handed = self.hand_on(background, &app, &keys, &metrics)?;
         Ok(routes::router(Served {
             public_log: PublicLog::new(
                 self.stores.tree.clone(),
@@ -203,7 +222,7 @@ impl Process<'_> {
             ),
             copies,
             intake: Intake::new(self.opened.pipeline.clone()).sealing(app.sensitive.clone()),
-            reads: Reads::new(app.services.clone(), failsafe),
+            reads: Reads::new(app.services.clone(), failsafe, SearchTerms::new(&app.ring)),
             retention,
             retention_at,
             limits: Arc::new(RateLimits::new(self.config.rate_limits.clone())),
@@ -217,6 +236,19 @@ impl Process<'_> {
     }
 }
 
+impl Process<'_> {
+    /// Assessment trails, and what cleans them up.
+    fn keep_trails(&self, background: &Background<'_>, failsafe: Failsafe) -> Trails {
+        let services = self.opened.pipeline.services.clone();
+        let clean_up = wiring::trail_clean_up(self.config, self.stores, services.clone());
+        let trails = wiring::trails(self.config, self.stores, services, failsafe);
+        // Every process sweeps its own memory.
+        let at = self.config.trails.cleanup(self.role.works());
+        background.clean_up(DailyCleanUp::new(clean_up, trails.clone(), at));
+        trails
+    }
+}
+
 /// What hands events on.
 struct HandedOn {
     streams: Streams,
@@ -226,10 +258,11 @@ struct HandedOn {
 
 impl Process<'_> {
     /// Starts what hands events on as they come into the log.
-    async fn hand_on(
+    fn hand_on(
         &self,
         background: &Background<'_>,
         app: &App,
+        keys: &Keyholder,
         metrics: &Arc<Metrics>,
     ) -> anyhow::Result<HandedOn> {
         let (services, realtime) = (&app.services, &self.config.realtime);
@@ -246,7 +279,7 @@ impl Process<'_> {
         let desk = WebhookDesk::new(
             services.clone(),
             self.stores.webhooks.clone(),
-            Keyholder::of(self.config).await?.local,
+            keys.local.clone(),
             follower.clone(),
         );
         let dispatcher = Dispatcher::new(

@@ -8,11 +8,11 @@ use tranche_application::audit::intake::Intake;
 use tranche_application::audit::monitoring::Monitoring;
 use tranche_application::audit::reads::Reads;
 use tranche_application::audit::retention::Retention;
-use tranche_application::audit::retention::daily::Daily;
 use tranche_application::audit::searching::Searching;
 use tranche_application::audit::sensitive::Sensitive;
 use tranche_application::audit::tree::keeper::Keeper;
 use tranche_application::audit::tree::public::PublicLog;
+use tranche_application::daily::Daily;
 use tranche_application::disbursement::Disbursements;
 use tranche_application::keys::KeyRing;
 use tranche_application::milestones::Milestones;
@@ -21,6 +21,7 @@ use tranche_application::ports::entropy::Entropy;
 use tranche_application::ports::queries::Queries;
 use tranche_application::projects::Projects;
 use tranche_application::reading::Reading;
+use tranche_application::trails::Trails;
 use tranche_application::webhooks::WebhookDesk;
 
 use crate::auth::acquaintance::Acquaintances;
@@ -72,6 +73,8 @@ pub struct Operations {
     pub burner: Option<Arc<dyn LedgerBurner>>,
     /// How the audit pipeline is.
     pub monitoring: Monitoring,
+    /// Assessment trails, for their figures.
+    pub trails: Trails,
     /// Figures of this process, for Prometheus.
     pub metrics: Arc<Metrics>,
     /// Request ids.

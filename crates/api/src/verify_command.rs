@@ -17,12 +17,14 @@ use tranche_application::audit::verify::exported::{CopyReader, VerifiedCopy};
 use tranche_application::audit::verify::finding::Finding;
 use tranche_application::audit::verify::key::VerifierKey;
 use tranche_application::audit::verify::{Course, KeptCheckpoint, Trusted, Verified, verify};
+use tranche_application::ports::clock::Clock;
 use tranche_application::services::with_causes;
 
 use crate::cli::VerifyArgs;
 use crate::config::Config;
 use crate::custody::Keyholder;
 use crate::progress::Progress;
+use crate::system::SystemClock;
 use crate::wiring;
 
 /// Something is wrong.
@@ -97,19 +99,22 @@ impl Report {
 }
 
 async fn of_store(args: &VerifyArgs, config: &Config, report: &Report) -> anyhow::Result<bool> {
-    let stores = wiring::open_store(config).await?;
+    let stores = wiring::open_unchanged(config).await?;
     let key = if let Some(key) = &args.key {
         key.clone()
     } else {
+        let kept = match Keyholder::found(config).await? {
+            Some(holder) => holder.kept_log_key(config, &stores).await?,
+            None => None,
+        };
+        let kept = kept.ok_or_else(|| {
+            anyhow!("--key: is required, because this installation holds no key of the log")
+        })?;
         eprintln!(
             "tranche: judged by the key that this installation holds; whoever holds it as well \
              could sign anything: --key takes the one that you noted down"
         );
-        let key = Keyholder::of(config)
-            .await?
-            .log_key(config, &stores)
-            .await?;
-        VerifierKey::parse(&key.verifier())?
+        VerifierKey::parse(&kept.verifier())?
     };
     let kept = kept(args, config).await?;
     if kept.is_empty() {
@@ -122,8 +127,14 @@ async fn of_store(args: &VerifyArgs, config: &Config, report: &Report) -> anyhow
     let course = Course::new(findings);
     let far = course.progress.clone();
     let store = stores.verifiable.clone();
+    let policies = config.retention.policies;
     let mut verifying = tokio::spawn(async move {
-        let trusted = Trusted { key, kept };
+        let trusted = Trusted {
+            key,
+            kept,
+            policies,
+            now: SystemClock.now(),
+        };
         verify(store.as_ref(), trusted, &course).await
     });
     let mut progress = Progress::begin("events");

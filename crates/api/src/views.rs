@@ -1,5 +1,6 @@
 //! What answers look like: domain values as JSON, one struct each.
 
+mod analytics;
 mod audit;
 mod disbursement;
 mod erasure;
@@ -10,8 +11,10 @@ mod pipeline;
 mod project;
 mod public_log;
 mod retention;
+mod trail;
 mod webhook;
 
+pub use analytics::AnalyticsView;
 pub use audit::{AuditStatsView, CapacityView, EventsPageView, EventsView};
 pub use disbursement::{DisbursementView, PendingView, SettledView};
 pub use erasure::{ErasureView, MentionsView};
@@ -22,6 +25,7 @@ pub use pipeline::AuditMetricsView;
 pub use project::ProjectView;
 pub use public_log::{ConsistencyView, InclusionView, LogView};
 pub use retention::{HoldView, ReportView, RetentionView};
+pub use trail::{ComparisonView, MigrationView, TrailBackendView, TrailView};
 pub use webhook::{WebhookView, webhook_body};
 
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -14,7 +14,9 @@ use tranche_adapters_stellar::{
 };
 use tranche_application::Services;
 use tranche_application::audit::export::Exports;
+use tranche_application::audit::failsafe::Failsafe;
 use tranche_application::audit::retention::Retention;
+use tranche_application::audit::search_terms::SearchTerms;
 use tranche_application::audit::searching::Searching;
 use tranche_application::audit::sensitive::Sensitive;
 use tranche_application::audit::tree::keeper::Keeper;
@@ -36,12 +38,15 @@ use tranche_application::ports::reports::Reports;
 use tranche_application::ports::retention::RetentionStore;
 use tranche_application::ports::store::Store;
 use tranche_application::ports::subject_keys::SubjectKeys;
+use tranche_application::ports::trails::{TrailCleanUps, TrailStore};
 use tranche_application::ports::tree::Tree;
 use tranche_application::ports::verification::Verifiable;
 use tranche_application::ports::wallets::WalletOpener;
 use tranche_application::ports::webhooks::Webhooks;
 use tranche_application::projects::Projects;
 use tranche_application::reading::Reading;
+use tranche_application::trails::clean_up::CleanUp;
+use tranche_application::trails::{Backend, Memory, MemoryLimits, Trails};
 
 use tranche_domain::Amount;
 
@@ -51,6 +56,7 @@ use crate::config::{Config, Database, Ledger};
 use crate::copies::Copies;
 use crate::custody::Keyholder;
 use crate::kept_checkpoints::Folder;
+use crate::master_key::has_master_key;
 use crate::monitor::LogMonitor;
 use crate::sandbox::{self, OwnSandbox, SandboxAt};
 use crate::state::App;
@@ -92,6 +98,12 @@ pub struct Stores {
     pub tree: Arc<dyn Tree>,
     /// The audit store, for whoever verifies it.
     pub verifiable: Arc<dyn Verifiable>,
+    /// Assessment trails.
+    pub trails: Arc<dyn TrailStore>,
+    /// Whose turn it is to clean them up.
+    pub trail_clean_ups: Arc<dyn TrailCleanUps>,
+    /// What every use case shares, made once: who posts an event rings for who relays it.
+    services: Services,
     postgres: Option<PostgresStore>,
 }
 
@@ -109,14 +121,7 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Stores> {
             Ok(Stores::of(store, None))
         }
         Database::Postgres(url) => {
-            let store = PostgresStore::connect(url, PostgresConfig::default())
-                .await
-                .with_context(|| {
-                    format!(
-                        "TRANCHE_DATABASE_URL: {} cannot be reached",
-                        config.database
-                    )
-                })?;
+            let store = connected(config, url).await?;
             store.migrate().await.with_context(|| {
                 format!(
                     "TRANCHE_DATABASE_URL: {}: its schema stays as it was",
@@ -126,6 +131,39 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Stores> {
             Ok(Stores::of(store.clone(), Some(store)))
         }
     }
+}
+
+/// Opens the store as it is: makes nothing, and changes nothing.
+pub async fn open_unchanged(config: &Config) -> anyhow::Result<Stores> {
+    let stores = match &config.database {
+        Database::Sqlite(path) => {
+            anyhow::ensure!(path.exists(), "{} is not there", named(config, path));
+            let store = SqliteStore::open(&path.to_string_lossy()).await;
+            let cannot = || format!("{} cannot be opened", named(config, path));
+            Stores::of(store.with_context(cannot)?, None)
+        }
+        Database::Postgres(url) => {
+            let store = connected(config, url).await?;
+            Stores::of(store.clone(), Some(store))
+        }
+    };
+    stores.queries.ready().await.with_context(|| {
+        format!(
+            "{}: this program reads only a store of its own version, and changed nothing",
+            config.database
+        )
+    })?;
+    Ok(stores)
+}
+
+async fn connected(config: &Config, url: &str) -> anyhow::Result<PostgresStore> {
+    let store = PostgresStore::connect(url, PostgresConfig::default()).await;
+    store.with_context(|| {
+        format!(
+            "TRANCHE_DATABASE_URL: {} cannot be reached",
+            config.database
+        )
+    })
 }
 
 /// The setting that says where the SQLite file is, and where that is.
@@ -143,10 +181,20 @@ impl Stores {
     where
         S: Store + Queries + Channels + Books + SealedWallets + SealedSecrets,
         S: AuditStore + DeadLetters + Reports + AuditSearch + Actors + SubjectKeys,
-        S: Tree + RetentionStore + Verifiable + LogGrowth + Webhooks + 'static,
+        S: Tree + RetentionStore + Verifiable + LogGrowth + Webhooks,
+        S: TrailStore + TrailCleanUps + 'static,
     {
         let store = Arc::new(store);
+        let clock = Arc::new(SystemClock);
+        let services = Services {
+            store: store.clone(),
+            monitor: Arc::new(LogMonitor::new(clock.clone())),
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            outbox: Arc::new(Notify::new()),
+        };
         Self {
+            services,
             postgres,
             store: store.clone(),
             queries: store.clone(),
@@ -163,6 +211,8 @@ impl Stores {
             webhooks: store.clone(),
             tree: store.clone(),
             verifiable: store.clone(),
+            trails: store.clone(),
+            trail_clean_ups: store.clone(),
             wallets: store.clone(),
             secrets: store,
         }
@@ -176,28 +226,25 @@ impl Stores {
 
 /// The services that need no ledger.
 pub fn services(stores: &Stores) -> Services {
-    Services {
-        store: stores.store.clone(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        monitor: Arc::new(LogMonitor::new(Arc::new(SystemClock))),
-        outbox: Arc::new(Notify::new()),
-    }
+    stores.services.clone()
 }
 
-/// How long events are kept.
+/// How long events are kept. Where there is a keeper, what is exported bears a checkpoint.
 pub fn retention(
     config: &Config,
     stores: &Stores,
     services: Services,
+    keeper: Option<Keeper>,
 ) -> anyhow::Result<Retention> {
-    let retention = Retention::new(
+    let mut retention = Retention::new(
         services,
         stores.retention.clone(),
         stores.queries.clone(),
         config.retention.policies,
-    )
-    .with_tree(stores.tree.clone());
+    );
+    if let Some(keeper) = keeper {
+        retention = retention.with_keeper(keeper);
+    }
     let Some(url) = &config.retention.archive_url else {
         return Ok(retention);
     };
@@ -205,16 +252,58 @@ pub fn retention(
     Ok(retention.with_archive(Arc::new(archive)))
 }
 
-/// Copies of the log, each with the log's verifier key where it is proven.
-pub async fn copies(config: &Config, stores: &Stores) -> anyhow::Result<Copies> {
-    let key = Keyholder::of(config).await?.log_key(config, stores).await?;
+/// Assessment trails, kept at first where the configuration says.
+pub fn trails(config: &Config, stores: &Stores, services: Services, failsafe: Failsafe) -> Trails {
+    let trails = &config.trails;
+    if trails.backend == Backend::Memory {
+        tracing::warn!(
+            "assessment trails are in this process's memory: no other process knows them, and they \
+             end with it"
+        );
+    }
+    let limits = MemoryLimits {
+        trails: trails.memory_count,
+        keep: trails.retention(),
+        ..MemoryLimits::DEFAULT
+    };
+    let memory = Arc::new(Memory::new(services.clock.clone(), limits));
+    let (queries, database) = (stores.queries.clone(), stores.trails.clone());
+    Trails::new(
+        services,
+        queries,
+        failsafe,
+        database,
+        memory,
+        trails.backend,
+    )
+}
+
+/// What deletes assessment trails that are past their time.
+pub fn trail_clean_up(config: &Config, stores: &Stores, services: Services) -> CleanUp {
+    let (database, turns) = (stores.trails.clone(), stores.trail_clean_ups.clone());
+    CleanUp::new(services, database, turns, config.trails.retention_days)
+}
+
+/// Copies of the log, those that are proven against a checkpoint that is kept.
+pub async fn copies(stores: &Stores, keys: &Keyholder, keeper: &Keeper) -> anyhow::Result<Copies> {
+    let terms = SearchTerms::new(&keys.key_ring(stores).await?);
     let exports = Exports::new(services(stores), stores.search.clone(), stores.tree.clone());
-    Ok(Copies::new(exports, &key.verifier()))
+    Ok(Copies::new(exports, keeper.clone(), terms))
+}
+
+/// What keeps checkpoints where events are let go and nothing is answered; none where nothing is exported,
+/// or without a master key.
+pub async fn exporters_keeper(config: &Config, stores: &Stores) -> anyhow::Result<Option<Keeper>> {
+    if config.retention.archive_url.is_none() || !has_master_key(config) {
+        return Ok(None);
+    }
+    let keys = Keyholder::of(config).await?;
+    keeper(config, stores, &keys).await.map(Some)
 }
 
 /// What keeps the log's checkpoints, with the key that signs them.
-pub async fn keeper(config: &Config, stores: &Stores) -> anyhow::Result<Keeper> {
-    let key = Keyholder::of(config).await?.log_key(config, stores).await?;
+pub async fn keeper(config: &Config, stores: &Stores, keys: &Keyholder) -> anyhow::Result<Keeper> {
+    let key = keys.log_key(config, stores).await?;
     let folder = Arc::new(Folder::within(&config.data_dir));
     Ok(Keeper::new(
         services(stores),
@@ -258,9 +347,10 @@ pub struct Standalone {
 /// Store, ledger and application for a command.
 pub async fn standalone(config: &Config) -> anyhow::Result<Standalone> {
     let stores = open_store(config).await?;
+    let keys = Keyholder::of(config).await?;
     let (at, sandbox) = sandbox::find_or_start(config).await?;
     Ok(Standalone {
-        app: app(config, &stores, at.as_ref()).await?,
+        app: app(config, &stores, &keys, at.as_ref()).await?,
         sandbox,
     })
 }
@@ -269,9 +359,9 @@ pub async fn standalone(config: &Config) -> anyhow::Result<Standalone> {
 pub async fn app(
     config: &Config,
     stores: &Stores,
+    keys: &Keyholder,
     sandbox: Option<&SandboxAt>,
 ) -> anyhow::Result<App> {
-    let keys = Keyholder::of(config).await?;
     let ring = keys.key_ring(stores).await?;
     let custody = Arc::new(keys.custodians(config, stores)?);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -306,8 +396,8 @@ pub async fn app(
         milestones: Milestones::new(services.clone(), queries.clone()),
         disbursements: Disbursements::new(services.clone(), reads, burner.clone()),
         reading: Reading::new(queries.clone()),
-        sensitive: sealing(config, stores, &keys, ring.clone()),
-        keeper: keeper(config, stores).await?,
+        sensitive: sealing(config, stores, keys, ring.clone()),
+        keeper: keeper(config, stores, keys).await?,
         searching: Searching::new(
             stores.search.clone(),
             stores.actors.clone(),

@@ -3,7 +3,9 @@
 pub mod audit;
 pub mod call;
 pub mod channels;
+pub mod daily;
 pub mod disbursement;
+mod documents;
 mod failpoint;
 pub mod idempotency;
 pub mod keys;
@@ -13,6 +15,7 @@ pub mod projects;
 pub mod reading;
 pub mod rotation;
 pub mod services;
+pub mod trails;
 pub mod webhooks;
 
 #[cfg(feature = "mocks")]

@@ -21,5 +21,6 @@ pub use crate::ports::store::{
     MockProjectRepo, MockStore, MockUnitOfWork,
 };
 pub use crate::ports::subject_keys::MockSubjectKeys;
+pub use crate::ports::trails::{MockTrailCleanUps, MockTrailStore};
 pub use crate::ports::wallets::MockWalletOpener;
 pub use crate::ports::webhooks::MockWebhookRepo;

@@ -23,6 +23,7 @@ pub mod reports;
 pub mod retention;
 pub mod store;
 pub mod subject_keys;
+pub mod trails;
 pub mod tree;
 pub mod verification;
 pub mod wallets;

@@ -1,10 +1,10 @@
-//! Opens projects, with the wallet whose tokens they burn.
+//! Opens projects, with the wallet whose tokens they burn, and deletes those that never had a milestone.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use thiserror::Error;
-use tranche_domain::project::NewProject;
+use tranche_domain::project::{HadMilestones, NewProject};
 use tranche_domain::text::ProjectName;
 use tranche_domain::{Action, Amount, Policy, Project, ProjectId, Write};
 
@@ -70,6 +70,45 @@ pub enum OpenProjectError {
     Store(#[from] StoreError),
 }
 
+/// Why a project was not deleted. Nothing changed.
+/// Only [`StoreError::OutcomeUnknown`] leaves that open.
+#[derive(Debug, Error)]
+pub enum DeleteProjectError {
+    /// There is no such project.
+    #[error("there is no such project")]
+    NotFound,
+    /// The caller's key is for one project.
+    #[error("the key is for one project only")]
+    OutOfScope,
+    /// It had a milestone once.
+    #[error(transparent)]
+    HadMilestones(#[from] HadMilestones),
+    /// Somebody is told of its events.
+    #[error("the project has webhooks: delete them first")]
+    HasWebhooks,
+    /// The caller has seen another version.
+    #[error("the project is at version {current}")]
+    VersionMismatch {
+        /// The version that stands.
+        current: i64,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMisused,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for DeleteProjectError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(Conflict::ProjectInUse) => Self::HasWebhooks,
+            error => Self::Store(error),
+        }
+    }
+}
+
 /// The commands on projects.
 #[derive(Clone)]
 pub struct Projects {
@@ -109,7 +148,7 @@ impl Projects {
             .services
             .asked_before(call.idempotency.as_ref())
             .await
-            .inspect_err(|error| self.report(error, call))?
+            .inspect_err(|error| self.report(Action::ProjectCreated, error, call))?
         {
             Claimed::Ours => {}
             Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
@@ -123,7 +162,7 @@ impl Projects {
                     tries += 1;
                 }
                 Err(OpenProjectError::Store(error)) => {
-                    self.report(&error, call);
+                    self.report(Action::ProjectCreated, &error, call);
                     return Err(error.into());
                 }
                 other => return other,
@@ -131,10 +170,65 @@ impl Projects {
         }
     }
 
-    fn report(&self, error: &StoreError, call: &Call) {
+    /// Deletes a project that never had a milestone, with its trails, and hands back what was there.
+    /// Its wallet stays sealed as it is: tokens may lie there.
+    ///
+    /// # Errors
+    /// [`DeleteProjectError`].
+    pub async fn delete(
+        &self,
+        id: ProjectId,
+        call: &Call,
+    ) -> Result<Outcome<Project>, DeleteProjectError> {
+        if call.caller.scope.is_some() {
+            return Err(DeleteProjectError::OutOfScope);
+        }
+        let mut tries = 1;
+        loop {
+            match self.take_away(id, call).await {
+                Err(DeleteProjectError::Store(error)) if may_retry(&error) && tries < TRIES => {
+                    tries += 1;
+                }
+                Err(DeleteProjectError::Store(error)) => {
+                    self.report(Action::ProjectDeleted, &error, call);
+                    return Err(error.into());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn take_away(
+        &self,
+        id: ProjectId,
+        call: &Call,
+    ) -> Result<Outcome<Project>, DeleteProjectError> {
+        let mut work = self.services.store.begin().await?;
+        match claim(work.as_mut(), call.idempotency.as_ref()).await? {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(DeleteProjectError::KeyMisused),
+        }
+        let project = work.projects().lock(id).await?;
+        let project = project.ok_or(DeleteProjectError::NotFound)?;
+        let current = project.version;
+        if call.expected_version.is_some_and(|seen| seen != current) {
+            return Err(DeleteProjectError::VersionMismatch { current });
+        }
+        let change = project
+            .clone()
+            .delete(&self.services.occasion(&call.caller))?;
+        work.record(&change).await?;
+        bind(work.as_mut(), call.idempotency.as_ref(), id.0).await?;
+        work.commit().await?;
+        self.services.outbox.notify_one();
+        Ok(Outcome::Done(project))
+    }
+
+    fn report(&self, action: Action, error: &StoreError, call: &Call) {
         let context = json!({ "request_id": call.caller.origin.request_id });
-        let operation = Action::ProjectCreated.as_str();
-        self.services.report_store(operation, false, error, context);
+        self.services
+            .report_store(action.as_str(), false, error, context);
     }
 
     async fn wallet(&self, new: &OpenProject) -> Result<SealedWallet, OpenProjectError> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tranche_domain::{EventId, Occasion};
 
+use crate::audit::record::EventRecord;
 use crate::call::Caller;
 use crate::idempotency::{Answered, Claim, IdempotencyKey};
 use crate::ports::clock::Clock;
@@ -55,6 +56,28 @@ impl Services {
         }
         let mut work = self.store.begin().await?;
         claim(work.as_mut(), key).await
+    }
+
+    /// Puts an event that stands by itself into the outbox, again while the database asks to.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the event is nowhere, or nobody knows.
+    pub(crate) async fn post(&self, event: &EventRecord) -> Result<(), StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.try_post(event).await {
+                Err(error) if may_retry(&error) && tries < TRIES => tries += 1,
+                posted => return posted,
+            }
+        }
+    }
+
+    async fn try_post(&self, event: &EventRecord) -> Result<(), StoreError> {
+        let mut work = self.store.begin().await?;
+        work.audit().post(event).await?;
+        work.commit().await?;
+        self.outbox.notify_one();
+        Ok(())
     }
 
     /// Reports a store failure that the caller cannot mend.

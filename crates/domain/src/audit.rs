@@ -37,6 +37,8 @@ macro_rules! actions {
 actions! {
     /// A project was opened.
     ProjectCreated = "project.created", Info;
+    /// A project that never had a milestone was deleted, its trails with it.
+    ProjectDeleted = "project.deleted", Warning;
     /// A milestone was drafted.
     MilestoneCreated = "milestone.created", Info;
     /// A draft was edited.
@@ -87,6 +89,8 @@ actions! {
     RetentionHoldPlaced = "retention.hold_placed", Critical;
     /// A legal hold was lifted.
     RetentionHoldLifted = "retention.hold_lifted", Critical;
+    /// A part of the log goes for good, and which: said, and in the tree, before it goes.
+    RetentionExpiring = "retention.expiring", Critical;
     /// Old events were archived, and expired ones left; how many is told.
     RetentionRun = "retention.run", Warning;
     /// Somebody is told of events from now on.
@@ -101,6 +105,12 @@ actions! {
     WebhookSecretRotated = "webhook.secret_rotated", Warning;
     /// A subject's key was erased, and what it sealed with it.
     SubjectErased = "subject.erased", Critical;
+    /// A completed assessment trail was changed afterwards.
+    TrailChanged = "trail.changed", Warning;
+    /// Assessment trails past their time were deleted; how many is told.
+    TrailsCleaned = "trails.cleaned", Info;
+    /// Assessment trails are kept elsewhere from now on.
+    TrailsBackendSwitched = "trails.backend_switched", Warning;
 }
 
 impl Action {
@@ -215,12 +225,16 @@ pub enum Resource {
     Key,
     /// The audit log itself.
     AuditLog,
+    /// A part of the audit log: one severity's events of one month.
+    AuditPart,
     /// A legal hold on part of the audit log.
     RetentionHold,
     /// A webhook.
     Webhook,
     /// The key under which a subject's data is sealed.
     SubjectKey,
+    /// An assessment trail, or all of them.
+    AssessmentTrail,
 }
 
 impl Resource {
@@ -235,9 +249,11 @@ impl Resource {
             Self::Ledger => "ledger",
             Self::Key => "key",
             Self::AuditLog => "audit_log",
+            Self::AuditPart => "audit_part",
             Self::RetentionHold => "retention_hold",
             Self::Webhook => "webhook",
             Self::SubjectKey => "subject_key",
+            Self::AssessmentTrail => "assessment_trail",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Identifiers: version 7 UUIDs made outside the domain, one type for each thing they name.
+//! Identifiers: version 7 UUIDs made outside the domain, one type for each thing they name. Only a
+//! message's is not ours: whoever holds the conversation makes it, in any version.
 
 use std::fmt;
 
@@ -33,4 +34,8 @@ id! {
 id! {
     /// Names an audit event. Version 7, so ids sort by time and choose the event's partition.
     EventId
+}
+id! {
+    /// Names a message of a language model, and so its trail. A UUID of any version.
+    MessageId
 }

@@ -14,6 +14,7 @@ pub mod money;
 pub mod project;
 pub mod retention;
 pub mod text;
+pub mod trail;
 
 pub use actor::{Actor, Occasion, Origin, Role};
 pub use audit::{Action, AuditEvent, Fact, FieldChange, Severity};
@@ -23,8 +24,9 @@ pub use disbursement::{
     Replacement,
 };
 pub use hold::{Held, Hold, Lifted};
-pub use ids::{DisbursementId, EventId, MilestoneId, ProjectId};
+pub use ids::{DisbursementId, EventId, MessageId, MilestoneId, ProjectId};
 pub use milestone::{BankTransfer, Milestone, MilestoneState, MilestoneStatus, Stamp};
 pub use money::{Amount, Price, Total};
 pub use project::{BurnPolicy, Policy, Project};
 pub use retention::{Month, PolicyError, RetentionPolicies, RetentionPolicy};
+pub use trail::{Trail, TrailChange};

@@ -101,6 +101,11 @@ pub enum BooksError {
     CounterOutOfRange,
 }
 
+/// The project had a milestone once: its books and evidence stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a project that ever had a milestone stays")]
+pub struct HadMilestones;
+
 impl Project {
     /// Opens a project.
     pub fn open(new: NewProject, occasion: &Occasion) -> Change {
@@ -118,24 +123,41 @@ impl Project {
             created_at: occasion.at,
             version: 1,
         };
-        let event = AuditEvent::new(
-            Action::ProjectCreated,
-            Resource::Project,
-            project.id,
-            occasion,
-        )
-        .in_project(project.id)
-        .with("name", Fact::text(&project.name))
-        .with("nav", Fact::text(project.nav))
-        .with(
-            "lp_tokens_outstanding",
-            Fact::text(project.lp_tokens_outstanding),
-        )
-        .with("wallet_account_id", Fact::text(&project.wallet_account_id));
+        let event = project.described(Action::ProjectCreated, occasion);
         Change {
             project: Some(Write::Insert(project)),
             ..Change::new(event)
         }
+    }
+
+    /// Deletes a project that never had a milestone. Its wallet is not the project's to take away:
+    /// tokens may lie there.
+    ///
+    /// # Errors
+    /// [`HadMilestones`] when it had one, even if that is deleted.
+    pub fn delete(self, occasion: &Occasion) -> Result<Change, HadMilestones> {
+        // Whatever changes a project does so for a milestone.
+        if self.version != 1 {
+            return Err(HadMilestones);
+        }
+        let event = self.described(Action::ProjectDeleted, occasion);
+        Ok(Change {
+            project: Some(Write::Delete(self.next())),
+            ..Change::new(event)
+        })
+    }
+
+    /// An event that says what the project is.
+    fn described(&self, action: Action, occasion: &Occasion) -> AuditEvent {
+        AuditEvent::new(action, Resource::Project, self.id, occasion)
+            .in_project(self.id)
+            .with("name", Fact::text(&self.name))
+            .with("nav", Fact::text(self.nav))
+            .with(
+                "lp_tokens_outstanding",
+                Fact::text(self.lp_tokens_outstanding),
+            )
+            .with("wallet_account_id", Fact::text(&self.wallet_account_id))
     }
 
     /// The price of one LP token: NAV ÷ tokens outstanding; none without tokens.

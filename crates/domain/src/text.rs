@@ -46,7 +46,7 @@ fn check(text: &str, max: usize, allowed: &[char]) -> Result<(), TextError> {
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
@@ -102,4 +102,8 @@ text! {
 text! {
     /// Notes about a transfer.
     Notes, 2000, SEVERAL_LINES
+}
+text! {
+    /// The name of a language model, as the sender calls it.
+    ModelName, 128, ONE_LINE
 }

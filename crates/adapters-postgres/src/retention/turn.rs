@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Postgres, Row};
 use tokio::time::sleep;
 use tranche_application::ports::retention::{
-    Expiry, LeafRecord, Leaving, Part, Run, Step, Term, Turn,
+    Expiry, LeafRecord, Leaves, Leaving, Part, Run, Step, Term, Turn,
 };
 use tranche_application::ports::store::{Conflict, StoreError};
 use uuid::Uuid;
@@ -22,6 +22,7 @@ use crate::audit::select_event;
 use crate::errors::{failed, not_committed};
 
 const TURN: &str = "SELECT pg_try_advisory_lock(7236273650214)";
+const OVER: &str = "SELECT pg_advisory_unlock(7236273650214)";
 /// A look at every row of a part may take a while; nobody waits for it. Parts are everybody's.
 const LONG: &str = "SET statement_timeout = '1h'; SET lock_timeout = '10s';
     SET tranche.scope = 'all'";
@@ -45,6 +46,8 @@ const BOUNDS_HOLD: &str = "SELECT FROM audit_part_bounds_hold($1, $2)";
 const ARCHIVE: &str = "SELECT audit_archive_part($1, $2, $3, $4)";
 const ARCHIVE_STRAYS: &str = "SELECT audit_archive_strays($1, $2, $3, $4, $5)";
 const KEPT_TO: &str = "SELECT kept_to FROM audit_expiring WHERE part = $1";
+const LEAVES: &str = "SELECT events, first_leaf, last_leaf FROM audit_expiring
+    WHERE part = $1 AND complete AND events > 0";
 const KEEP: &str = "SELECT FROM audit_keep_leaf_records($1, $2, $3, $4, $5)";
 const EXPIRE: &str = "SELECT audit_expire_part($1, $2, $3, $4, $5, $6, $7, $8)";
 
@@ -208,6 +211,19 @@ impl Turn for PostgresTurn {
         Ok(())
     }
 
+    async fn leaves(&mut self, part: &Part) -> Result<Option<Leaves>, StoreError> {
+        let leaves: Option<(i64, i64, i64)> = sqlx::query_as(LEAVES)
+            .bind(&part.name)
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(failed)?;
+        Ok(leaves.map(|(events, first, last)| Leaves {
+            events: u64::try_from(events).unwrap_or_default(),
+            first,
+            last,
+        }))
+    }
+
     async fn expire(
         &mut self,
         part: &Part,
@@ -245,7 +261,12 @@ impl Turn for PostgresTurn {
         Ok(())
     }
 
-    async fn release(self: Box<Self>) -> Result<(), StoreError> {
+    async fn release(mut self: Box<Self>) -> Result<(), StoreError> {
+        // The server notices an end of the connection later than whoever takes the next turn.
+        sqlx::raw_sql(OVER)
+            .execute(&mut self.connection)
+            .await
+            .map_err(failed)?;
         self.connection.close().await.map_err(failed)
     }
 }

@@ -6,9 +6,11 @@
 use async_trait::async_trait;
 use tranche_application::ports::store::StoreError;
 use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, Node, Sealing};
+use uuid::Uuid;
 
 use super::{CheckpointRow, LeafRow, NEWEST, bound, hashes};
 use crate::PostgresStore;
+use crate::scope;
 use crate::timed::Timed;
 
 /// A statement of its own: the next one's snapshot must be younger than the lock.
@@ -17,7 +19,7 @@ const TURN: &str = "SELECT pg_try_advisory_xact_lock(7236273650213)";
 /// A leaf that has its number keeps it, and its event is not counted twice.
 const NUMBER: &str = "WITH taken AS (
         DELETE FROM audit_pending WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM audit_pending ORDER BY event_id LIMIT $1))
+            SELECT ctid FROM audit_pending WHERE event_id >= $2 ORDER BY event_id LIMIT $1))
         RETURNING event_id, severity, occurred_at, action, resource_type, leaf_hash
     ), due AS MATERIALIZED (
         SELECT taken.*, row_number() OVER (ORDER BY event_id) AS place FROM taken
@@ -68,7 +70,7 @@ const NOTIFY: &str = "SELECT pg_notify('audit_sealed', '')";
 struct Turn(Timed);
 
 pub(super) async fn begin(store: &PostgresStore) -> Result<Option<Box<dyn Sealing>>, StoreError> {
-    let mut work = store.timed().await?;
+    let mut work = store.timed_from(scope::BEGIN_SEALING).await?;
     let (until, connection) = work.ask();
     let turn = sqlx::query_scalar(TURN).fetch_one(connection);
     let is_ours: bool = until.wait(turn).await?;
@@ -93,9 +95,11 @@ impl Sealing for Turn {
         hashes(until, connection, level, from, count).await
     }
 
-    async fn number(&mut self, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+    async fn number(&mut self, from: Uuid, limit: u32) -> Result<Vec<Leaf>, StoreError> {
         let (until, connection) = self.0.ask();
-        let query = sqlx::query_as::<_, LeafRow>(NUMBER).bind(i64::from(limit));
+        let query = sqlx::query_as::<_, LeafRow>(NUMBER)
+            .bind(i64::from(limit))
+            .bind(from);
         let rows = until.wait(query.fetch_all(connection)).await?;
         rows.iter().map(Leaf::try_from).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use tranche_application::ports::audit_search::Bucket;
@@ -11,6 +11,7 @@ use tranche_application::ports::tree::{Checkpoint, Node};
 use tranche_application::ports::verification::{
     ExpiredPart, Feed, Place, Repeated, StoredLeaf, StoredRollUp,
 };
+use tranche_domain::{Month, Severity};
 use uuid::Uuid;
 
 use super::feed;
@@ -28,17 +29,14 @@ const BY_EVENT: &str = "SELECT event_id, leaf_hash, leaf_index, NULL::text AS se
 const BY_INDEX: &str =
     "SELECT event_id, leaf_hash, leaf_index FROM audit_leaves ORDER BY leaf_index";
 
-const ROLL_UPS: &str =
-    "SELECT bucket, starts_at, severity, action, resource_type, events FROM audit_rollups";
 /// Without what retention let go.
-const COUNTS: &str = "SELECT bucket, starts_at, severity, action, resource_type,
+const ROLL_UPS: &str = "SELECT bucket, starts_at, severity, action, resource_type,
         sum(events)::bigint AS events
     FROM audit_counts GROUP BY 1, 2, 3, 4, 5 HAVING sum(events) <> 0";
 
-/// Whether the schema has retention.
-const HAS_RETENTION: &str = "SELECT to_regclass('audit_expired') IS NOT NULL";
-const EXPIRED: &str = "SELECT severity, first_id, last_id FROM audit_expired
-    WHERE first_id IS NOT NULL AND last_id IS NOT NULL";
+const EXPIRED: &str = "SELECT severity, month, first_id, last_id, first_leaf, last_leaf,
+        archive_sha256
+    FROM audit_expired WHERE num_nulls(first_id, last_id, first_leaf, last_leaf) = 0";
 
 const NODES: &str = "SELECT level, place, hash FROM audit_nodes
     WHERE level = $1 AND place >= $2 ORDER BY place LIMIT $3";
@@ -94,31 +92,28 @@ pub(super) async fn roll_ups(
     connection: &mut PgConnection,
     into: Feed<StoredRollUp>,
 ) -> Result<(), StoreError> {
-    let has_retention: bool = sqlx::query_scalar(HAS_RETENTION)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    let text = if has_retention { COUNTS } else { ROLL_UPS };
-    feed!(sqlx::query(text), connection, into, roll_up)
+    feed!(sqlx::query(ROLL_UPS), connection, into, roll_up)
 }
 
+/// A line of what expired, as it stands.
+type ExpiredLine = (String, NaiveDate, Uuid, Uuid, i64, i64, Option<Vec<u8>>);
+
 pub(super) async fn expired(connection: &mut PgConnection) -> Result<Vec<ExpiredPart>, StoreError> {
-    let has_retention: bool = sqlx::query_scalar(HAS_RETENTION)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if !has_retention {
-        return Ok(Vec::new());
-    }
-    let parts: Vec<(String, Uuid, Uuid)> = sqlx::query_as(EXPIRED)
+    let lines: Vec<ExpiredLine> = sqlx::query_as(EXPIRED)
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    let part = |(severity, first, last)| ExpiredPart {
-        severity,
-        ids: first..=last,
+    // A line that names no part lets nothing go.
+    let part = |(severity, month, first, last, first_leaf, last_leaf, sha256): ExpiredLine| {
+        Some(ExpiredPart {
+            severity: Severity::named(&severity)?,
+            month: Month::of(month.and_time(NaiveTime::MIN).and_utc()),
+            ids: first..=last,
+            leaves: first_leaf..=last_leaf,
+            sha256: sha256.map(TryInto::try_into).transpose().ok()?,
+        })
     };
-    Ok(parts.into_iter().map(part).collect())
+    Ok(lines.into_iter().filter_map(part).collect())
 }
 
 fn roll_up(row: &PgRow) -> Result<StoredRollUp, StoreError> {

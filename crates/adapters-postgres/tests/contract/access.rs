@@ -5,27 +5,32 @@ use std::sync::Arc;
 
 use chrono::{Datelike, DurationRound, TimeDelta};
 use futures::TryStreamExt;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolCopyExt, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection};
-use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnectOptions, PgPoolCopyExt, PgPoolOptions};
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_store::AuditStore;
 use tranche_application::ports::dead_letters::{DeadLetter, DeadLetters};
-use tranche_application::ports::store::{Store, StoreError};
 use tranche_tests::contract::StoreUnderTest;
 use tranche_tests::contract::pipeline::events;
 use tranche_tests::contract::scene::World;
 use tranche_tests::contract::tree::number;
-use tranche_tests::support::postgres::Database;
 use uuid::Uuid;
 
+use super::sessions::{count, refusal, service, session};
 use super::subject::{Subject, fresh};
 
 /// What the application needs, and nothing else: a table that is new has its privileges here too.
-const APPLICATION: [(&str, &str); 35] = [
+const APPLICATION: [(&str, &str); 38] = [
     ("_sqlx_migrations", "SELECT"),
     ("actors", "INSERT SELECT UPDATE"),
     ("api_keys", "INSERT SELECT UPDATE"),
+    (
+        "assessment_trails",
+        "DELETE INSERT SELECT UPDATE(completed_at) UPDATE(completion_cost) \
+         UPDATE(completion_tokens) UPDATE(context_layers) UPDATE(created_at) UPDATE(model) \
+         UPDATE(prompt_cost) UPDATE(prompt_tokens) UPDATE(reasoning_traces) UPDATE(updated_at) \
+         UPDATE(version)",
+    ),
     ("audit_archive", "SELECT"),
     ("audit_checkpoints", "INSERT SELECT"),
     ("audit_counts", "SELECT"),
@@ -34,7 +39,7 @@ const APPLICATION: [(&str, &str); 35] = [
     ("audit_expired", "SELECT"),
     ("audit_expiring", "SELECT"),
     ("audit_holds", "INSERT SELECT UPDATE"),
-    ("audit_leaf_records", "INSERT SELECT"),
+    ("audit_leaf_records", "SELECT"),
     ("audit_leaves", "INSERT SELECT"),
     ("audit_nodes", "INSERT SELECT"),
     ("audit_outbox", "DELETE INSERT SELECT UPDATE(id)"),
@@ -55,60 +60,12 @@ const APPLICATION: [(&str, &str); 35] = [
     ("milestones", "DELETE INSERT SELECT UPDATE"),
     ("projects", "DELETE INSERT SELECT UPDATE"),
     ("secrets", "INSERT SELECT UPDATE"),
+    ("trail_clean_ups", "DELETE INSERT SELECT UPDATE"),
+    ("trail_rollups", "DELETE INSERT SELECT UPDATE"),
     ("wallets", "INSERT SELECT UPDATE"),
     ("webhook_secrets", "DELETE INSERT SELECT UPDATE"),
     ("webhooks", "DELETE INSERT SELECT UPDATE"),
 ];
-
-/// Another login of the server, with these attributes, and the URL that it uses.
-async fn login(subject: &Subject, name: &str, attributes: &str) -> String {
-    let login = format!("{name}_{}", subject.database.name());
-    let made = format!("CREATE ROLE {login} LOGIN {attributes}");
-    subject.execute(&made).await.expect("a login");
-    let (_, server) = subject.database.url.split_once('@').expect("a user");
-    format!("postgres://{login}@{server}")
-}
-
-/// A login that may be the application and nothing else.
-async fn service(subject: &Subject) -> String {
-    login(subject, "service", "IN ROLE tranche_application").await
-}
-
-/// A session of this login, in a transaction of this scope.
-async fn session(url: &str, scope: Option<&str>) -> PgConnection {
-    let options: PgConnectOptions = url.parse().expect("a URL");
-    let options = options.options([("role", "tranche_application")]);
-    let mut session = PgConnection::connect_with(&options)
-        .await
-        .expect("it connects");
-    sqlx::raw_sql("BEGIN")
-        .execute(&mut session)
-        .await
-        .expect("it begins");
-    if let Some(scope) = scope {
-        let set = format!("SET LOCAL tranche.scope = '{scope}'");
-        sqlx::raw_sql(AssertSqlSafe(set))
-            .execute(&mut session)
-            .await
-            .expect("a scope");
-    }
-    session
-}
-
-async fn count(session: &mut PgConnection, sql: &str) -> i64 {
-    sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_one(session)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"))
-}
-
-async fn refusal(session: &mut PgConnection, sql: &str) -> String {
-    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(session)
-        .await;
-    let refused = done.err().unwrap_or_else(|| panic!("{sql}: it is done"));
-    refused.to_string()
-}
 
 /// Two projects, each with events in the log and in the outbox, a dead letter, and roll-ups.
 async fn two_projects(subject: &Subject) -> (Uuid, Uuid) {
@@ -129,6 +86,12 @@ async fn two_projects(subject: &Subject) -> (Uuid, Uuid) {
     }
     let numbered = number(&subject.store, 5).await.expect("it numbers");
     assert_eq!(numbered, Some(5));
+    for kept in [
+        "INSERT INTO audit_leaf_records SELECT leaf_index, '\\x7b7d' FROM audit_leaves",
+        "INSERT INTO audit_rollups_expired SELECT gen_random_uuid(), r.* FROM audit_rollups r",
+    ] {
+        subject.execute(kept).await.expect(kept);
+    }
     let letter = DeadLetter {
         id: world.id(),
         event_id: None,
@@ -141,11 +104,14 @@ async fn two_projects(subject: &Subject) -> (Uuid, Uuid) {
     (one.0, other.0)
 }
 
-const TOLD: [&str; 4] = [
+const TOLD: [&str; 7] = [
     "audit_events",
     "audit_outbox",
     "audit_dead_letters",
+    "audit_leaf_records",
+    "audit_pending",
     "audit_rollups",
+    "audit_rollups_expired",
 ];
 
 #[tokio::test]
@@ -172,6 +138,12 @@ async fn nothing_is_seen_or_written_without_a_scope() {
         resource_type, salt) VALUES (gen_random_uuid(), now(), now(), 'info', 'a', 'b', 'c',
         decode(repeat('00', 16), 'hex'))";
     let why = refusal(&mut without, copied).await;
+    assert!(why.contains("row-level security"), "{why}");
+    let mut without = session(&url, None).await;
+    let waiting = "INSERT INTO audit_pending
+            (event_id, leaf_hash, severity, occurred_at, action, resource_type)
+        VALUES (gen_random_uuid(), sha256('x'), 'info', now(), 'a', 'b')";
+    let why = refusal(&mut without, waiting).await;
     assert!(why.contains("row-level security"), "{why}");
     // What a transaction could see ends with it.
     sqlx::raw_sql("COMMIT")
@@ -225,7 +197,13 @@ async fn a_project_sees_its_own_whatever_is_asked() {
             .await
             .expect("no view");
     }
-    for table in ["audit_dead_letters", "audit_rollups"] {
+    for table in [
+        "audit_dead_letters",
+        "audit_leaf_records",
+        "audit_pending",
+        "audit_rollups",
+        "audit_rollups_expired",
+    ] {
         let sql = format!("SELECT count(*) FROM {table}");
         assert_eq!(
             count(&mut session, &sql).await,
@@ -341,6 +319,10 @@ async fn the_application_may_not_change_what_is_recorded() {
             "TRUNCATE audit_events",
             "UPDATE audit_leaves SET leaf_index = leaf_index + 1",
             "DELETE FROM audit_nodes",
+            "INSERT INTO audit_leaf_records VALUES (11, '\\x7b7d')",
+            "DELETE FROM audit_leaf_records",
+            "UPDATE audit_pending SET action = 'forged'",
+            "INSERT INTO audit_rollups_expired SELECT * FROM audit_rollups_expired",
             "UPDATE audit_checkpoints SET note = ''",
             "DELETE FROM milestone_evidence",
             "UPDATE audit_outbox SET id = gen_random_uuid()",
@@ -435,60 +417,4 @@ async fn every_table_has_the_privileges_that_are_written_here() {
         0,
         "nobody but who is named becomes the owner"
     );
-}
-
-#[tokio::test]
-async fn a_login_that_may_be_the_application_and_no_more_runs_the_service() {
-    let subject = fresh().await;
-    let url = service(&subject).await;
-    let store = PostgresStore::connect(&url, PostgresConfig::default()).await;
-    let store = store.expect("the server answers");
-    store.migrate().await.expect("nothing is to be migrated");
-    assert!(
-        store
-            .ensure_partitions(5)
-            .await
-            .expect("it may ask for them")
-            > 0
-    );
-    let world = World::of(&subject).through(Arc::new(store.clone()));
-    let project = world.project(1_000).await.id;
-    let paid = world.payable(project, 1, 100).await.id;
-    let disbursement = world.prepare_beside(paid).await;
-    world.settle(&disbursement).await.expect("it settles");
-    let draft = world.draft(project, 2).await;
-    world.delete(project, draft.id).await;
-    let mut work = world.begin().await;
-    let relayed = work
-        .audit()
-        .relay(100, world.now())
-        .await
-        .expect("it relays");
-    assert!(relayed > 3, "{relayed}");
-    work.commit().await.expect("it is committed");
-    assert!(number(&store, 100).await.expect("it numbers").is_some());
-}
-
-#[tokio::test]
-async fn an_owner_that_is_no_superuser_migrates_its_own_database() {
-    let subject = fresh().await;
-    let url = login(&subject, "owner", "").await;
-    let (_, login) = url.split_once("//").expect("a scheme");
-    let (login, _) = login.split_once('@').expect("a user");
-    let database = Database::create().expect("a throwaway database");
-    let give = format!("ALTER DATABASE {} OWNER TO {login}", database.name());
-    database.run(&give).expect("it has an owner");
-    let (server, _) = url.rsplit_once('/').expect("a database");
-    let url = format!("{server}/{}", database.name());
-    let store = PostgresStore::connect(&url, PostgresConfig::default()).await;
-    let store = store.expect("the server answers");
-
-    let Err(StoreError::Unavailable(why)) = store.migrate().await else {
-        panic!("it may not take the role");
-    };
-    let missing = format!("GRANT tranche_application TO {login};");
-    assert!(why.to_string().contains(&missing), "{why}");
-    database.run(&missing).expect("the administrator does it");
-    store.migrate().await.expect("nothing is in the way");
-    store.begin().await.expect("it works");
 }

@@ -129,7 +129,7 @@ async fn append(subject: &Subject, world: &World, writers: usize, batch: usize) 
 }
 
 /// Numbers until it is told to stop, as often as the service would.
-async fn numberer(store: PostgresStore, stop: Arc<AtomicBool>) -> u64 {
+async fn sealer(store: PostgresStore, stop: Arc<AtomicBool>) -> u64 {
     let mut all = 0;
     while !stop.load(Ordering::Relaxed) {
         let numbered = number(&store, AT_ONCE).await.expect("it numbers");
@@ -167,14 +167,14 @@ async fn append_against_copy() {
             let two = append(&subject, &world, writers, 2_000).await;
             drain(&subject).await;
             let stop = Arc::new(AtomicBool::new(false));
-            let beside = tokio::spawn(numberer(subject.store.clone(), stop.clone()));
+            let beside = tokio::spawn(sealer(subject.store.clone(), stop.clone()));
             let together = append(&subject, &world, writers, 1_000).await;
             stop.store(true, Ordering::Relaxed);
             let meanwhile = beside.await.expect("it ends");
             drain(&subject).await;
             println!(
                 "round {round}, {writers} writers: COPY {copied} rows/s; append of 1,000 {thousand} \
-                 ({} %), of 2,000 {two} ({} %), of 1,000 beside a numberer {together} ({} %, \
+                 ({} %), of 2,000 {two} ({} %), of 1,000 beside a sealer {together} ({} %, \
                  {meanwhile} numbered); numbered {numbered} rows/s",
                 percent(thousand),
                 percent(two),

@@ -11,6 +11,8 @@ mod ingest;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod migration;
 #[cfg(test)]
 mod numbering_alone;
@@ -19,11 +21,17 @@ mod partitions;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod settling;
 #[cfg(test)]
 mod silence;
 #[cfg(test)]
 mod subject;
+#[cfg(test)]
+mod trails;
+#[cfg(test)]
+mod trails_alone;
 
 #[cfg(test)]
 use subject::fresh;

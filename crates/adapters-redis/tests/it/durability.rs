@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 use tranche_adapters_redis::{ConnectError, RedisQueue};
 use tranche_application::ports::queue::AuditQueue;
@@ -132,6 +134,45 @@ async fn a_redis_that_does_not_say_is_warned_of_and_used() {
     let taken = take(&queue, 1).await;
     done(&queue, &taken.receipt).await;
     is_empty(&queue).await;
+}
+
+/// Answers every command with OK, and a question for a setting with none at all, as services that
+/// merely speak Redis's protocol do.
+async fn stranger() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (from, mut to) = stream.into_split();
+        let mut lines = BufReader::new(from).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let Some(parts) = line.strip_prefix('*') else {
+                panic!("no command: {line}")
+            };
+            let mut command = Vec::new();
+            for _ in 0..parts.parse().unwrap() {
+                lines.next_line().await.unwrap();
+                command.push(lines.next_line().await.unwrap().unwrap());
+            }
+            let answer = if command[0] == "CONFIG" {
+                "*0\r\n"
+            } else {
+                "+OK\r\n"
+            };
+            to.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, answering)
+}
+
+#[tokio::test]
+async fn a_redis_without_such_settings_is_warned_of() {
+    let (url, answering) = stranger().await;
+    let (connected, log) = connect(&url).await;
+    connected.unwrap();
+    assert!(log.contains("no such setting"), "{log}");
+    assert!(log.contains("could not be checked"), "{log}");
+    answering.abort();
 }
 
 #[tokio::test]

@@ -100,6 +100,24 @@ async fn what_a_worker_forgot_comes_again_in_its_own_process() {
     assert_eq!(taken_ids(&take(&queue, 1).await), taken_ids(&forgotten));
 }
 
+/// What a process was given and did not live to do may be gone when its namesake asks for it.
+#[tokio::test]
+async fn what_is_gone_when_its_namesake_asks_is_finished() {
+    let redis = Redis::start().unwrap();
+    let before = process_called(&redis, "name", settings()).await;
+    push(&before, 0..2).await;
+    let held = take(&before, 2).await;
+    drop(before);
+    redis.run(&["XDEL", &key(), &held.receipt.0[0]]).unwrap();
+    let after = process_called(&redis, "name", settings()).await;
+    let again = take(&after, 10).await;
+    assert_eq!(taken_ids(&again), ids([1]));
+    assert_eq!(again.receipt, held.receipt);
+    done(&after, &again.receipt).await;
+    let pending = redis.run(&["XPENDING", &key(), "workers"]).unwrap();
+    assert_eq!(pending.lines().next(), Some("0"));
+}
+
 /// A process of the same name was here before, and was given something that it did not live to do.
 #[tokio::test]
 async fn a_process_goes_on_where_its_namesake_ended() {

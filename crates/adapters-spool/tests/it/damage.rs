@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tranche_adapters_spool::{Settings, SpoolQueue};
+use tranche_adapters_spool::{Peek, Settings, SpoolQueue};
 use tranche_application::ports::queue::{AuditQueue, Taken};
 use tranche_tests::queue_contract::{
-    BRIEF, done, drain, gives_nothing, ids, is_empty, push, take, taken_ids,
+    BRIEF, at, done, drain, gives_nothing, ids, is_empty, push, take, taken_ids,
 };
 
 use crate::scene::{Scene, execute, log_of, open};
@@ -170,4 +170,63 @@ async fn nothing_is_made_up_for_what_is_gone() {
     push(&queue, [2]).await;
     let taken = queue.take(10, BRIEF).await.expect("it answers");
     assert_eq!(taken.map(|taken| taken_ids(&taken)), Some(ids([2])));
+}
+
+/// A page that holds the middle of a large event: its frame is lost, said to be so, and in nobody's way.
+#[tokio::test]
+async fn a_damaged_page_of_an_event_costs_its_frame() {
+    let scene = Scene::new();
+    let queue = scene.open(Settings::default()).await;
+    push(&queue, [1]).await;
+    let pushed = queue.push(&[crate::scene::large(2, 20_000)], at(2)).await;
+    assert_eq!(pushed.expect("it answers"), 1);
+    push(&queue, [3]).await;
+    queue.close().await;
+    let mut all = fs::read(&scene.file).expect("a file");
+    // The page after the table's is the first that holds nothing but event 2; its first bytes name the next.
+    all.get_mut(8_192..8_196).expect("a page").fill(0xff);
+    fs::write(&scene.file, all).expect("a file");
+    let queue = scene.open(crate::scene::forgetful()).await;
+    let taken = take(&queue, 3).await;
+    assert_eq!(taken_ids(&taken), ids([1, 3]));
+    let [lost] = taken.unreadable.as_slice() else {
+        panic!("{:?}", taken.unreadable)
+    };
+    let error = &lost.error;
+    assert!(error.starts_with("frame 2 cannot be read: "), "{error}");
+    // It cannot be deleted either, and stands in nobody's way.
+    done(&queue, &taken.receipt).await;
+    is_empty(&queue).await;
+    push(&queue, [4]).await;
+    assert_eq!(drain(&queue, 1).await, ids([4]));
+}
+
+/// Somebody took the table away: that is no event's fault, and nothing is given up.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_an_error_to_all_who_ask() {
+    let scene = Scene::new();
+    let queue = scene.open(crate::scene::forgetful()).await;
+    push(&queue, 1..=2).await;
+    let held = take(&queue, 2).await;
+    queue.give_back(&held.receipt).await.expect("it answers");
+    let mut peek = Peek::open(&scene.file).await.expect("it opens");
+    rename(&scene.file, "ALTER TABLE frames RENAME TO elsewhere").await;
+    let error = queue.take(2, BRIEF).await.expect_err("no table");
+    assert!(error.to_string().contains("frames"), "{error}");
+    let error = peek.next().await.expect_err("no table").to_string();
+    assert!(
+        error.contains("queue.db") && error.contains("frames"),
+        "{error}"
+    );
+    rename(&scene.file, "ALTER TABLE elsewhere RENAME TO frames").await;
+    assert_eq!(drain(&queue, 2).await, ids(1..=2));
+}
+
+async fn rename(file: &Path, sql: &'static str) {
+    use sqlx::{Connection, SqliteConnection};
+    let url = file.to_str().expect("a plain path");
+    let mut connection = SqliteConnection::connect(url).await.expect("it opens");
+    let renamed = sqlx::query(sql).execute(&mut connection).await;
+    renamed.expect("it is renamed");
+    connection.close().await.expect("it closes");
 }

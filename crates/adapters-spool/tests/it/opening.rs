@@ -53,6 +53,29 @@ async fn a_second_opener_is_told_so() {
 }
 
 #[tokio::test]
+#[ignore = "run by the next test, in a folder of its own"]
+async fn opens_by_its_name_alone() {
+    if crate::process::file().is_some() {
+        let queue = open(Path::new("queue.db"), Settings::default()).await;
+        push(&queue, [1]).await;
+        queue.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_folder_is_in_the_folder_of_the_process() {
+    let scene = Scene::new();
+    let folder = scene.file.with_file_name("");
+    fs::create_dir(&folder).expect("a folder");
+    let test = "opening::opens_by_its_name_alone";
+    let mut child = crate::process::child(test, &scene.file);
+    let ended = child.current_dir(&folder).status().expect("it runs");
+    assert!(ended.success());
+    let queue = scene.open(Settings::default()).await;
+    assert_eq!(drain(&queue, 1).await, ids([1]));
+}
+
+#[tokio::test]
 async fn a_dropped_queue_lets_the_file_go() {
     let scene = Scene::new();
     let queue = scene.open(Settings::default()).await;

@@ -15,25 +15,35 @@ const LONGEST: Duration = Duration::from_secs(5);
 const STEPS: i32 = 1_000;
 
 /// A snapshot that is searched.
-pub(super) struct Snapshot(Transaction<'static, Sqlite>);
+pub(crate) struct Snapshot(Transaction<'static, Sqlite>);
 
 impl SqliteStore {
     /// Begins to search what is committed now. Every statement ends when the search has taken too
     /// long, until the pool takes the connection back.
-    pub(super) async fn search(&self) -> Result<Snapshot, StoreError> {
+    pub(crate) async fn search(&self) -> Result<Snapshot, StoreError> {
+        self.search_within(Some(LONGEST)).await
+    }
+
+    /// As [`SqliteStore::search`], with as much time as is given, or all that it takes.
+    pub(crate) async fn search_within(
+        &self,
+        longest: Option<Duration>,
+    ) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.reader.begin().await.map_err(failed)?;
-        let until = Instant::now() + LONGEST;
-        snapshot
-            .lock_handle()
-            .await
-            .map_err(failed)?
-            .set_progress_handler(STEPS, move || Instant::now() < until);
+        if let Some(longest) = longest {
+            let until = Instant::now() + longest;
+            snapshot
+                .lock_handle()
+                .await
+                .map_err(failed)?
+                .set_progress_handler(STEPS, move || Instant::now() < until);
+        }
         Ok(Snapshot(snapshot))
     }
 }
 
 /// What a statement of a search came to.
-pub(super) fn searched<T>(result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+pub(crate) fn searched<T>(result: Result<T, sqlx::Error>) -> Result<T, StoreError> {
     result.map_err(|error| {
         if is_interrupted(&error) {
             StoreError::TooMuch

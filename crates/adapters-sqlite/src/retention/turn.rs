@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tranche_application::ports::retention::{
-    Expiry, LeafRecord, Leaving, Part, Run, Step, Term, Turn,
+    Expiry, LeafRecord, Leaves, Leaving, Part, Run, Step, Term, Turn,
 };
 use tranche_application::ports::store::{Conflict, StoreError};
 use uuid::Uuid;
@@ -48,6 +48,9 @@ const EVENTS: &str = concat!(
     ", leaf_index, leaf FROM audit_archive LEFT JOIN audit_leaves ON event_id = id \
      WHERE severity = ?1 AND id > ?2 AND id >= ?3 AND id < ?4 ORDER BY id LIMIT ?5"
 );
+const LEAVES_OF: &str = "SELECT count(*), min(leaf_index), max(leaf_index) \
+    FROM audit_archive JOIN audit_leaves ON event_id = id \
+    WHERE severity = ?1 AND id >= ?2 AND id < ?3";
 const KEEP: &str = "INSERT INTO audit_leaf_records (leaf_index, record) \
     SELECT l.leaf_index, ?2 FROM audit_leaves l WHERE l.leaf_index = ?1 AND l.event_id = ?3 \
     AND NOT EXISTS (SELECT 1 FROM audit_leaf_records r WHERE r.leaf_index = ?1)";
@@ -273,6 +276,22 @@ impl Turn for SqliteTurn {
             self.kept_to = Some((part.name.clone(), last.event_id));
         }
         Ok(())
+    }
+
+    async fn leaves(&mut self, part: &Part) -> Result<Option<Leaves>, StoreError> {
+        let ids = Ids::of(part.month);
+        let (events, first, last): (i64, Option<i64>, Option<i64>) = sqlx::query_as(LEAVES_OF)
+            .bind(part.severity.as_str())
+            .bind(ids.first)
+            .bind(ids.end)
+            .fetch_one(&self.store.reader)
+            .await
+            .map_err(failed)?;
+        Ok(first.zip(last).map(|(first, last)| Leaves {
+            events: u64::try_from(events).unwrap_or_default(),
+            first,
+            last,
+        }))
     }
 
     async fn expire(

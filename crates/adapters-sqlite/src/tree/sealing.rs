@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use tranche_application::ports::store::StoreError;
 use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, Node, Sealing};
+use uuid::Uuid;
 
-use super::{CheckpointRow, LEAVES, LeafRow, NEWEST, bound, hashes};
+use super::{CheckpointRow, LEAVES, LeafRow, NEWEST, bound, hashes, lowest};
 use crate::SqliteStore;
 use crate::errors::{failed, not_committed};
 use crate::rows::micros;
@@ -16,8 +17,8 @@ use crate::rows::micros;
 /// A leaf that has its number keeps it, and its event is not counted twice.
 macro_rules! due {
     () => {
-        "due AS (SELECT * FROM (SELECT * FROM audit_pending ORDER BY event_id LIMIT ?1) waiting \
-         WHERE NOT EXISTS (SELECT 1 FROM audit_leaves l WHERE l.event_id = waiting.event_id))"
+        "due AS (SELECT * FROM (SELECT * FROM audit_pending WHERE event_id >= ?2 ORDER BY event_id LIMIT ?1) \
+         waiting WHERE NOT EXISTS (SELECT 1 FROM audit_leaves l WHERE l.event_id = waiting.event_id))"
     };
 }
 
@@ -42,7 +43,7 @@ const NUMBER: &str = concat!(
      FROM due"
 );
 const TAKE: &str = "DELETE FROM audit_pending WHERE event_id IN \
-    (SELECT event_id FROM audit_pending ORDER BY event_id LIMIT ?1)";
+    (SELECT event_id FROM audit_pending WHERE event_id >= ?2 ORDER BY event_id LIMIT ?1)";
 
 const NEXT: &str = "SELECT coalesce(max(leaf_index), -1) + 1 FROM audit_leaves";
 const NODE: &str = "INSERT INTO audit_nodes (level, place, hash) VALUES (?, ?, ?)";
@@ -74,13 +75,13 @@ impl Sealing for Turn {
         hashes(&mut *self.0, level, from, count).await
     }
 
-    async fn number(&mut self, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+    async fn number(&mut self, from: Uuid, limit: u32) -> Result<Vec<Leaf>, StoreError> {
         let next: i64 = sqlx::query_scalar(NEXT)
             .fetch_one(&mut *self.0)
             .await
             .map_err(failed)?;
         for statement in [COUNT, NUMBER, TAKE] {
-            let done = sqlx::query(statement).bind(limit);
+            let done = sqlx::query(statement).bind(limit).bind(lowest(from));
             done.execute(&mut *self.0).await.map_err(failed)?;
         }
         let rows = sqlx::query_as::<_, LeafRow>(LEAVES)

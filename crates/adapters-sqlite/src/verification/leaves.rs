@@ -11,6 +11,7 @@ use tranche_application::ports::tree::{Checkpoint, Node};
 use tranche_application::ports::verification::{
     ExpiredPart, Feed, Place, StoredLeaf, StoredRollUp,
 };
+use tranche_domain::Severity;
 use uuid::Uuid;
 
 use super::{feed, id};
@@ -28,18 +29,14 @@ const BY_EVENT: &str = "SELECT event_id, leaf, leaf_index,
 const BY_INDEX: &str =
     "SELECT event_id, leaf, leaf_index, NULL AS record FROM audit_leaves ORDER BY leaf_index";
 
-const ROLL_UPS: &str =
-    "SELECT bucket, starts_at, severity, action, resource_type, events FROM audit_rollups";
 /// Without what retention let go.
-const COUNTS: &str = "SELECT bucket, starts_at, severity, action, resource_type,
+const ROLL_UPS: &str = "SELECT bucket, starts_at, severity, action, resource_type,
         sum(events) AS events
     FROM audit_counts GROUP BY 1, 2, 3, 4, 5 HAVING sum(events) <> 0";
 
-/// Whether the schema has retention.
-const HAS_RETENTION: &str =
-    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'audit_expired')";
-const EXPIRED: &str = "SELECT severity, first_id, last_id FROM audit_expired
-    WHERE first_id IS NOT NULL AND last_id IS NOT NULL";
+const EXPIRED: &str = "SELECT severity, month, first_id, last_id, first_leaf, last_leaf,
+        archive_sha256
+    FROM audit_expired";
 
 const NODES: &str = "SELECT level, place, hash FROM audit_nodes
     WHERE level = ?1 AND place >= ?2 ORDER BY place LIMIT ?3";
@@ -89,36 +86,30 @@ pub(super) async fn roll_ups(
     connection: &mut SqliteConnection,
     into: Feed<StoredRollUp>,
 ) -> Result<(), StoreError> {
-    let has_retention: bool = sqlx::query_scalar(HAS_RETENTION)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    let text = if has_retention { COUNTS } else { ROLL_UPS };
-    feed!(sqlx::query(text), connection, into, roll_up)
+    feed!(sqlx::query(ROLL_UPS), connection, into, roll_up)
 }
+
+/// A line of what expired, as it stands.
+type ExpiredLine = (String, String, String, String, i64, i64, Option<Vec<u8>>);
 
 pub(super) async fn expired(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<ExpiredPart>, StoreError> {
-    let has_retention: bool = sqlx::query_scalar(HAS_RETENTION)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if !has_retention {
-        return Ok(Vec::new());
-    }
-    let parts: Vec<(String, String, String)> = sqlx::query_as(EXPIRED)
+    let lines: Vec<ExpiredLine> = sqlx::query_as(EXPIRED)
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    // A part whose ids are none lets nothing go.
-    let part = |(severity, first, last): (String, String, String)| {
+    // A line that names no part lets nothing go.
+    let part = |(severity, month, first, last, first_leaf, last_leaf, sha256): ExpiredLine| {
         Some(ExpiredPart {
-            severity,
+            severity: Severity::named(&severity)?,
+            month: month.parse().ok()?,
             ids: id(&first)?..=id(&last)?,
+            leaves: first_leaf..=last_leaf,
+            sha256: sha256.map(TryInto::try_into).transpose().ok()?,
         })
     };
-    Ok(parts.into_iter().filter_map(part).collect())
+    Ok(lines.into_iter().filter_map(part).collect())
 }
 
 fn roll_up(row: &SqliteRow) -> Result<Option<StoredRollUp>, StoreError> {

@@ -7,7 +7,7 @@ use tranche_domain::Role;
 pub enum Permission {
     /// Read projects, milestones, disbursements and their timelines.
     Read,
-    /// Open projects.
+    /// Open projects, and delete those that never had a milestone.
     OpenProjects,
     /// Create, edit, delete, submit and revise milestones.
     Manage,
@@ -31,6 +31,12 @@ pub enum Permission {
     Unseal,
     /// Erase what is sealed of a subject.
     Erase,
+    /// Put and change assessment trails.
+    WriteTrails,
+    /// Read assessment trails and what they cost.
+    ReadTrails,
+    /// Say where assessment trails are kept, and move them there.
+    KeepTrails,
 }
 
 impl Permission {
@@ -46,7 +52,19 @@ impl Permission {
                 Role::Auditor,
                 Role::Admin,
             ],
-            Self::OpenProjects | Self::Retain | Self::Webhooks | Self::Erase => &[Role::Admin],
+            Self::OpenProjects | Self::Retain | Self::Webhooks | Self::Erase | Self::KeepTrails => {
+                &[Role::Admin]
+            }
+            Self::WriteTrails => &[Role::Service, Role::Manager],
+            Self::ReadTrails => &[
+                Role::Viewer,
+                Role::Manager,
+                Role::Approver,
+                Role::Treasurer,
+                Role::Auditor,
+                Role::Service,
+                Role::Admin,
+            ],
             Self::Manage => &[Role::Manager],
             Self::Approve => &[Role::Approver],
             Self::Disburse => &[Role::Treasurer],
@@ -62,7 +80,7 @@ mod tests {
     use super::Permission;
     use tranche_domain::Role;
 
-    const NAMES: [(Permission, &str); 13] = [
+    const NAMES: [(Permission, &str); 16] = [
         (Permission::Read, "read"),
         (Permission::OpenProjects, "open_projects"),
         (Permission::Manage, "manage"),
@@ -76,21 +94,24 @@ mod tests {
         (Permission::Webhooks, "webhooks"),
         (Permission::Unseal, "unseal"),
         (Permission::Erase, "erase"),
+        (Permission::WriteTrails, "write_trails"),
+        (Permission::ReadTrails, "read_trails"),
+        (Permission::KeepTrails, "keep_trails"),
     ];
 
     /// The contract's sentence on roles, written out.
     #[test]
     fn each_role_may_do_what_the_contract_says_and_nothing_else() {
         let table = [
-            (Role::Viewer, "read"),
-            (Role::Manager, "read manage"),
-            (Role::Approver, "read approve resolve"),
-            (Role::Treasurer, "read disburse resolve"),
-            (Role::Auditor, "read monitor read_audit unseal"),
-            (Role::Service, "ingest"),
+            (Role::Viewer, "read read_trails"),
+            (Role::Manager, "read manage write_trails read_trails"),
+            (Role::Approver, "read approve resolve read_trails"),
+            (Role::Treasurer, "read disburse resolve read_trails"),
+            (Role::Auditor, "read monitor read_audit unseal read_trails"),
+            (Role::Service, "ingest write_trails read_trails"),
             (
                 Role::Admin,
-                "read open_projects monitor retain read_audit webhooks unseal erase",
+                "read open_projects monitor retain read_audit webhooks unseal erase read_trails keep_trails",
             ),
         ];
         assert_eq!(table.len(), Role::ALL.len());

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tranche_domain::retention::MOST_DAYS;
 use tranche_domain::{RetentionPolicies, RetentionPolicy};
 
+use super::time_of_day::{shown, time_of_day};
 use super::{ConfigError, number, value};
 
 /// When a run begins by itself, unless told otherwise.
@@ -153,7 +154,7 @@ impl RetentionSettings {
                     self.retention_critical_archive_days.as_deref(),
                 )?,
             },
-            at: time_of_day(self.retention_at.as_deref().unwrap_or(AT))?,
+            at: time_of_day("TRANCHE_RETENTION_AT", self.retention_at.as_deref(), AT)?,
             archive_url: self.archive_url.map(archive).transpose()?,
         })
     }
@@ -168,18 +169,6 @@ fn archive(url: String) -> Result<String, ConfigError> {
     Err(value("TRANCHE_ARCHIVE_URL", why))
 }
 
-fn time_of_day(text: &str) -> Result<Option<NaiveTime>, ConfigError> {
-    if text == "off" {
-        return Ok(None);
-    }
-    NaiveTime::parse_from_str(text, "%H:%M")
-        .map(Some)
-        .map_err(|_| {
-            let why = format!("is \"{text}\" and must be a time of day such as {AT}, or off");
-            value("TRANCHE_RETENTION_AT", why)
-        })
-}
-
 impl Retention {
     /// Every setting in force, a line each.
     pub(super) fn describe(&self, lines: &mut Vec<String>) {
@@ -192,9 +181,7 @@ impl Retention {
             lines.push(format!("{}={}", named.keep.0, policy.keep()));
             lines.push(format!("{}={}", named.archive.0, policy.archive_after()));
         }
-        let at = self.at.map(|at| at.format("%H:%M").to_string());
-        let at = at.as_deref().unwrap_or("off");
-        lines.push(format!("TRANCHE_RETENTION_AT={at}"));
+        lines.push(format!("TRANCHE_RETENTION_AT={}", shown(self.at)));
         let archive_url = self.archive_url.as_deref();
         lines.push(format!(
             "TRANCHE_ARCHIVE_URL={}",

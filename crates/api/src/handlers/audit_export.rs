@@ -13,7 +13,6 @@ use utoipa::IntoParams;
 
 use crate::audit_query::{FilterQuery, Reader};
 use crate::auth::{Authenticated, Permission};
-use crate::copies::described;
 use crate::page::{Parameters, Params};
 use crate::problem::Problem;
 use crate::rate_limit::Kind;
@@ -59,7 +58,7 @@ impl Parameters for ExportQuery {
         (status = 409, description = "Nothing is sealed yet, so that nothing can be proven", body = Problem),
         (status = 422, description = "A parameter is wrong", body = Problem),
         (status = 429, description = "Too many requests; `Retry-After` tells when", body = Problem),
-        (status = 503, description = "Too many copies are being made, or the store is away", body = Problem)))]
+        (status = 503, description = "Too many copies are being made, the store is away, or it contradicts a checkpoint that was given out", body = Problem)))]
 pub async fn export(
     State(served): State<Served>,
     caller: Authenticated,
@@ -107,7 +106,7 @@ async fn begin(served: &Served, caller: Caller, query: &ExportQuery) -> Result<R
     })?;
     let headers = headers(format, &caller, served);
     let request = Request {
-        described: described(&filter),
+        described: copies.described(&filter),
         filter,
         caller,
     };

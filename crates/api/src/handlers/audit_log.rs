@@ -324,11 +324,7 @@ pub async fn capacity(
 ) -> Result<Response, Problem> {
     limited(&served, &caller, Permission::ReadAudit, async |caller| {
         if caller.scope.is_some() {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "auth.out_of_scope",
-                "this key is for one project only; the log's size is everybody's",
-            ));
+            return Err(Problem::out_of_scope("and the log's size is everybody's"));
         }
         let capacity = served.app.searching.capacity().await?;
         let parts = capacity.parts.len();

@@ -24,11 +24,7 @@ pub async fn audit_metrics(
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Monitor)?;
     if caller.scope.is_some() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "auth.out_of_scope",
-            "this key is for one project only; the pipeline is everybody's",
-        ));
+        return Err(Problem::out_of_scope("and the pipeline is everybody's"));
     }
     let snapshot = operations.monitoring.snapshot().await;
     let health = operations.monitoring.health(&snapshot);
@@ -41,6 +37,9 @@ pub async fn audit_metrics(
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn prometheus(State(operations): State<Operations>) -> Response {
+    let trails = &operations.trails;
+    let (backend, figures) = (trails.backend().await, trails.figures());
+    operations.metrics.trails(backend, figures);
     let text = operations.metrics.render(&operations.monitoring).await;
     ([(header::CONTENT_TYPE, TEXT)], text).into_response()
 }

@@ -2,10 +2,11 @@
 
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use tranche_application::Outcome;
 use tranche_application::ports::custody::SecretSeed;
-use tranche_application::projects::{NewWallet, OpenProject};
+use tranche_application::projects::{DeleteProjectError, NewWallet, OpenProject};
 use tranche_domain::text::ProjectName;
 use tranche_domain::{BurnPolicy, Policy, ProjectId};
 
@@ -16,8 +17,8 @@ use crate::bodies::OpenProjectBody;
 use crate::form::{Form, amount, flag, positive_amount, text};
 use crate::incoming::Incoming;
 use crate::page::{Breadcrumb, Listing, PageQuery, Params, one_more};
-use crate::problem::Problem;
-use crate::state::App;
+use crate::problem::{Problem, key_misused};
+use crate::state::{App, Served};
 use crate::views::ProjectView;
 
 /// Opens a project
@@ -137,4 +138,58 @@ pub async fn show(
     let project = app.reading.project(ProjectId(id), &caller).await?;
     let project = project.ok_or_else(|| Problem::not_found("project"))?;
     answer::json(StatusCode::OK, &ProjectView::from(&project))
+}
+
+impl From<DeleteProjectError> for Problem {
+    fn from(error: DeleteProjectError) -> Self {
+        let conflict = |code, detail: &str| Self::new(StatusCode::CONFLICT, code, detail);
+        match error {
+            DeleteProjectError::NotFound => Self::not_found("project"),
+            DeleteProjectError::OutOfScope => Self::new(
+                StatusCode::FORBIDDEN,
+                "auth.out_of_scope",
+                "this key is for one project only and cannot delete it",
+            ),
+            DeleteProjectError::HadMilestones(_) => conflict(
+                "project.has_milestones",
+                "the project has or had milestones: its books stay with their evidence",
+            ),
+            DeleteProjectError::HasWebhooks => conflict(
+                "project.has_webhooks",
+                "webhooks are for this project alone; delete them first",
+            ),
+            DeleteProjectError::VersionMismatch { current } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "project.stale",
+                format!("the project is at version {current}; read it again"),
+            )
+            .with("version", json!(current)),
+            DeleteProjectError::KeyMisused => key_misused(),
+            DeleteProjectError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Deletes a project that never had a milestone
+///
+/// Its assessment trails go with it. Its wallet's record of custody stays: a project with that wallet
+/// may be opened again, where it was sealed here with `"custody": "local"`. What was recorded of it stays in the audit log.
+#[utoipa::path(delete, path = "/v1/projects/{id}", tag = "Projects",
+    params(("id" = uuid::Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; another one stops the call")),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "It has or had milestones, or webhooks are for it alone", body = Problem),
+        (status = 412, body = Problem), (status = 503, body = Problem)))]
+pub async fn delete(
+    State(served): State<Served>,
+    Id(id): Id,
+    incoming: Incoming,
+) -> Result<Response, Problem> {
+    let (mut call, form) = incoming.call(Permission::OpenProjects)?;
+    form.finish(|| Some(()))?;
+    // DELETE repeats safely by itself: the second finds nothing.
+    call.idempotency = None;
+    served.app.projects.delete(ProjectId(id), &call).await?;
+    served.operations.trails.forget(ProjectId(id));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tranche_application::Caller;
 use tranche_application::audit::filter::EventFilter;
+use tranche_application::audit::tree::keeper::CompareError;
 use tranche_application::audit::tree::public::{ProofError, TileOf};
 use tranche_application::ports::audit_search::Scope;
 use utoipa::IntoParams;
@@ -212,11 +213,7 @@ fn whole_log(reader: &Caller) -> Result<(), Problem> {
     if reader.scope.is_none() {
         return Ok(());
     }
-    Err(Problem::new(
-        StatusCode::FORBIDDEN,
-        "auth.all_projects_required",
-        "records are of all projects, and this key is for one",
-    ))
+    Err(Problem::out_of_scope("and records are of all of them"))
 }
 
 fn not_sealed() -> Problem {
@@ -225,6 +222,31 @@ fn not_sealed() -> Problem {
         "audit.no_checkpoint",
         "no checkpoint is kept yet; ask again in a second",
     )
+}
+
+fn contradicted() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "audit.contradicted",
+        "the log contradicts a checkpoint that was given out; its operator is told",
+    )
+}
+
+impl From<CompareError> for Problem {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Contradiction(_) => contradicted(),
+            CompareError::Kept(error) => {
+                tracing::error!(%error, "the newest checkpoint cannot be kept");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "audit.checkpoint_not_kept",
+                    "the newest checkpoint cannot be kept, so nothing is proven against it; ask again",
+                )
+            }
+            CompareError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<ProofError> for Problem {
@@ -241,11 +263,7 @@ impl From<ProofError> for Problem {
                 "to",
                 format!("the tree has {size} leaves, and `from` is no more than `to`"),
             ),
-            ProofError::Contradicted(_) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "audit.contradicted",
-                "the log contradicts a checkpoint that was given out; its operator is told",
-            ),
+            ProofError::Contradicted(_) => contradicted(),
             altered @ ProofError::Altered { .. } => {
                 tracing::error!(error = %altered, "the log was altered");
                 Self::new(
@@ -254,6 +272,11 @@ impl From<ProofError> for Problem {
                     "what is stored of this event is not what was sealed",
                 )
             }
+            ProofError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "audit.tiles_busy",
+                "as many as this process serves at once read the tree; try again",
+            ),
             ProofError::Store(error) => error.into(),
         }
     }

@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
-use tranche_application::Outcome;
 use tranche_application::audit::retention::{HoldError, Retention, RunError};
+use tranche_application::{Call, Outcome};
 use tranche_domain::text::Reason;
 use tranche_domain::{Held, Hold, Month, ProjectId, Severity};
 use uuid::Uuid;
@@ -24,6 +24,8 @@ use crate::views::{HoldView, ReportView, RetentionView};
 
 /// How long a run is waited for; one that takes longer goes on.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a look at the parts of the log is waited for.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Policies, holds, the last runs, and what becomes of each partition of the log
 #[utoipa::path(get, path = "/v1/audit/retention", tag = "Audit",
@@ -34,7 +36,15 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let caller = caller.may(Permission::Monitor)?;
     everybodys(caller.scope)?;
-    let overview = served.retention.overview().await?;
+    let overview = tokio::time::timeout(LOOK, served.retention.overview()).await;
+    let overview = overview.map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "retention.counting",
+            "the parts of the log could not be looked at in 10 seconds: they are being counted, or the store \
+             does not answer; `tranche retention status` waits for longer",
+        )
+    })??;
     let next = served.retention_at.next(overview.at);
     answer::json(StatusCode::OK, &RetentionView::new(&overview, next))
 }
@@ -82,17 +92,27 @@ pub async fn run(State(served): State<Served>, incoming: Incoming) -> Result<Res
 pub async fn place(State(served): State<Served>, incoming: Incoming) -> Result<Response, Problem> {
     let (call, form) = incoming.call(Permission::Retain)?;
     let (what, reason) = read(form)?;
-    match served.retention.place(what, reason, &call).await? {
+    let placed = served.retention.place(what, reason, &call).await?;
+    told(&served, placed, &call, StatusCode::CREATED).await
+}
+
+/// The hold as it is now; for a call that is repeated, the first answer.
+async fn told(
+    served: &Served,
+    outcome: Outcome<Hold>,
+    call: &Call,
+    status: StatusCode,
+) -> Result<Response, Problem> {
+    match outcome {
         Outcome::Done(hold) => {
-            let view = HoldView::from(&hold);
             let key = call.idempotency.as_ref();
-            answer::keep(&served.app, key, StatusCode::CREATED, &view).await
+            answer::keep(&served.app, key, status, &HoldView::from(&hold)).await
         }
         Outcome::AlreadyApplied(answered) => match answer::replay(&answered)? {
             Replay::Answer(response) => Ok(response),
             Replay::Made(id) => {
                 let hold = found(&served.retention, id).await?;
-                answer::json(StatusCode::CREATED, &HoldView::from(&hold))
+                answer::json(status, &HoldView::from(&hold))
             }
         },
     }
@@ -100,7 +120,9 @@ pub async fn place(State(served): State<Served>, incoming: Incoming) -> Result<R
 
 /// Lifts a legal hold
 #[utoipa::path(delete, path = "/v1/audit/retention/holds/{id}", tag = "Audit",
-    params(("id" = uuid::Uuid, Path)), request_body = LiftHoldBody,
+    params(("id" = uuid::Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the call safe to repeat")),
+    request_body = LiftHoldBody,
     responses((status = 200, body = HoldView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub async fn lift(
@@ -111,8 +133,8 @@ pub async fn lift(
     let (call, mut form) = incoming.call(Permission::Retain)?;
     let reason = form.required("reason", text(Reason::try_new));
     let reason = form.finish(|| reason)?;
-    let hold = served.retention.lift(id, &reason, &call).await?;
-    answer::json(StatusCode::OK, &HoldView::from(&hold))
+    let lifted = served.retention.lift(id, &reason, &call).await?;
+    told(&served, lifted, &call, StatusCode::OK).await
 }
 
 async fn found(retention: &Retention, id: Uuid) -> Result<Hold, Problem> {
@@ -156,11 +178,7 @@ fn everybodys(scope: Option<ProjectId>) -> Result<(), Problem> {
 }
 
 fn out_of_scope() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "auth.out_of_scope",
-        "this key is for one project only; retention is everybody's",
-    )
+    Problem::out_of_scope("and retention is everybody's")
 }
 
 impl From<RunError> for Problem {

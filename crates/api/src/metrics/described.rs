@@ -101,8 +101,8 @@ fn gauges() {
         ),
         (
             "tranche_audit_retention_lag_seconds",
-            "For how long the oldest part of the log that nobody holds should have been gone, NaN in a \
-             process that does not look after it. Shared: take the maximum over processes.",
+            "For how long the oldest part of the log that nobody holds should have been gone; it grows while \
+             the store does not say, and is NaN in a process that does not look after it. Shared: take the maximum over processes.",
         ),
         (
             "tranche_audit_batch_seconds",

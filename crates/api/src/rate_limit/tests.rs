@@ -4,13 +4,13 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use governor::clock::FakeRelativeClock;
 
-use super::{Account, Defaults, Kind, Rate, RateLimits, SWEEP};
+use super::{Account, Defaults, Kind, OwnRates, Rate, RateLimits, SWEEP};
 use crate::problem::Problem;
 
 fn account(name: &str, rate: Option<&str>) -> Account {
     Account {
         name: name.to_owned(),
-        rate: rate.map(|rate| rate.parse().unwrap()),
+        rates: rate.map(|rate| rate.parse().unwrap()),
     }
 }
 
@@ -81,6 +81,46 @@ fn a_hundred_searches_an_hour_are_counted_apart_from_what_is_sent() {
         assert!(limits.check(Kind::Query, &ada).is_ok());
     }
     assert!(limits.check(Kind::Query, &ada).is_err());
+}
+
+// S9: how much is sent and how much is searched are two limits, by default and of a credential's own.
+#[test]
+fn sending_and_searching_have_limits_of_their_own() {
+    let all = |limits: &RateLimits<FakeRelativeClock>, kind, who: &Account| {
+        (0..10).filter(|_| limits.check(kind, who).is_ok()).count()
+    };
+    for (defaults, own, sent, searched) in [
+        ("2/h,3/h", None, 2, 3),
+        ("off,3/h", None, 10, 3),
+        ("2/h,off", None, 2, 10),
+        ("2/h,3/h", Some("4/h"), 4, 4),
+        ("2/h,3/h", Some("4/h,5/h"), 4, 5),
+        ("off", Some("9/h,1/h"), 9, 1),
+    ] {
+        let (limits, _) = limits(defaults);
+        let ada = account("ada", own);
+        let found = (
+            all(&limits, Kind::Ingest, &ada),
+            all(&limits, Kind::Query, &ada),
+        );
+        assert_eq!(found, (sent, searched), "{defaults} {own:?}");
+    }
+    for (text, shown) in [
+        ("off", "off,off"),
+        ("5/h", "5/h,100/h"),
+        ("5/h,off", "5/h,off"),
+    ] {
+        let defaults: Defaults = text.parse().unwrap();
+        assert_eq!(defaults.to_string(), shown);
+        assert_eq!(shown.parse(), Ok(defaults));
+    }
+    for text in ["", ",", "5/h,", ",5/h", "5/h,6/h,7/h", "5/h, 6/h", "off,of"] {
+        assert!(text.parse::<Defaults>().is_err(), "{text}");
+        assert!(text.parse::<OwnRates>().is_err(), "{text}");
+    }
+    for text in ["5/h", "5/h,6/d"] {
+        assert_eq!(text.parse::<OwnRates>().unwrap().to_string(), text);
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::record::CanonicalError;
 const LARGEST_EXACT: u64 = (1 << 53) - 1;
 
 /// Whether canonical JSON writes an integer of this magnitude as it is.
-pub(super) const fn is_exact(magnitude: u64) -> bool {
+pub(crate) const fn is_exact(magnitude: u64) -> bool {
     magnitude <= LARGEST_EXACT
 }
 

@@ -1,6 +1,8 @@
 //! Erasing a subject: its key goes for good, and what the key sealed with it, wherever copies of it
 //! are. The proofs of the events stay valid.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use tranche_domain::audit::Resource;
 use tranche_domain::text::Reason;
@@ -20,6 +22,9 @@ pub enum ErasureError {
     /// The subject has no key in force: nothing of it is sealed, or all of that was erased.
     #[error("nothing is sealed under a key of this subject")]
     NoKey,
+    /// The events could not be counted in the time that was given.
+    #[error("there are too many events to be counted in this time")]
+    TooMany,
     /// The idempotency key was used for something else.
     #[error("the idempotency key was used for another request")]
     KeyMisused,
@@ -45,14 +50,24 @@ impl Erasure {
         }
     }
 
-    /// The subject's key in force, and how many events an erasure would be about.
+    /// The subject's key in force, and how many events an erasure would be about. Reads every event, for
+    /// as long as is given, or until it is through.
     ///
     /// # Errors
-    /// [`ErasureError::NoKey`], [`ErasureError::Store`].
-    pub async fn look(&self, subject: &str) -> Result<(Uuid, Mentions), ErasureError> {
+    /// [`ErasureError::NoKey`], [`ErasureError::TooMany`], [`ErasureError::Store`].
+    pub async fn look(
+        &self,
+        subject: &str,
+        longest: Option<Duration>,
+    ) -> Result<(Uuid, Mentions), ErasureError> {
         let key = self.sensitive.key_of(subject).await?;
         let key = key.ok_or(ErasureError::NoKey)?.id;
-        Ok((key, self.sensitive.mentions(key, subject).await?))
+        let mentions = self.sensitive.mentions(key, subject, longest).await;
+        let mentions = mentions.map_err(|error| match error {
+            StoreError::TooMuch => ErasureError::TooMany,
+            error => error.into(),
+        })?;
+        Ok((key, mentions))
     }
 
     /// Erases the subject's key, and gives the id that it had. The event that tells of it names the

@@ -158,7 +158,7 @@ pub struct Exports {
 pub struct Request {
     /// Events that it lets through.
     pub filter: EventFilter,
-    /// As whoever asks may read it in the record of the copy.
+    /// The filter as the copy and its record in the log have it, without search terms in clear.
     pub described: String,
     /// Who asks; sees no further than they do.
     pub caller: Caller,
@@ -177,14 +177,6 @@ impl Exports {
             search,
             tree,
         }
-    }
-
-    /// The checkpoint that a proven copy is against; `None` while nothing is sealed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        self.tree.checkpoint().await
     }
 
     /// Begins a copy. It goes on by itself while its pieces are taken; what it came to is the task's
@@ -237,15 +229,16 @@ impl Exports {
         }
     }
 
-    /// The newest first, as lists have them. Where texts or documents are looked into, in the order of
-    /// the log: that reads every event once, and no search of it takes too long.
+    /// The newest first, as lists have them. Where a list could read long and find little, in the order
+    /// of the log: that reads every event once, and no search of it takes too long.
     async fn table(
         &self,
         request: &Request,
         mut table: Box<dyn Table>,
         out: &mut Out,
     ) -> Result<(), ExportError> {
-        let mut next = if request.filter.looks_into_content() {
+        let scope = Scope::from(request.caller.scope);
+        let mut next = if request.filter.reads_in_vain(scope) {
             Next::Leaf(0)
         } else {
             Next::Before(None)
@@ -324,18 +317,10 @@ impl Exports {
         .with("complete", Fact::text(broke_off.is_none()))
         .with("broke_off", Fact::maybe(broke_off.map(ToString::to_string)));
         event.project_id = request.caller.scope;
-        let post = async {
-            let mut work = self.services.store.begin().await?;
-            work.audit().post(&EventRecord::from(&event)).await?;
-            work.commit().await
-        };
-        match post.await {
-            Ok(()) => self.services.outbox.notify_one(),
-            Err(error) => {
-                let context = serde_json::json!({ "format": format.as_str(), "rows": rows });
-                self.services
-                    .report_store("audit.exported", false, &error, context);
-            }
+        if let Err(error) = self.services.post(&EventRecord::from(&event)).await {
+            let context = serde_json::json!({ "format": format.as_str(), "rows": rows });
+            self.services
+                .report_store("audit.exported", false, &error, context);
         }
     }
 }

@@ -14,6 +14,7 @@ use uuid::{Builder, Uuid};
 
 use super::incoming::{AHEAD, ID_SLACK, LATEST};
 use super::record::EventRecord;
+use crate::ports::audit_search::Scope;
 
 /// Conditions that an event must all meet. An empty list is no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,23 @@ impl EventFilter {
     #[must_use]
     pub const fn looks_into_content(&self) -> bool {
         self.text.is_some() || self.details.is_some()
+    }
+
+    /// Whether a list of it may read far more rows than it gives: it looks into contents, or has several
+    /// conditions of which an index serves one. Severity and time choose parts of the log instead.
+    #[must_use]
+    pub fn reads_in_vain(&self, scope: Scope) -> bool {
+        let own_project = matches!(scope, Scope::Project(_));
+        let conditions = [
+            !self.actions.is_empty(),
+            !self.actors.is_empty(),
+            !self.resource_types.is_empty() && self.resource_id.is_none(),
+            self.resource_id.is_some(),
+            self.project_id.is_some() || own_project,
+            self.milestone_id.is_some(),
+        ];
+        let conditions = conditions.into_iter().filter(|it| *it).count();
+        self.looks_into_content() || conditions > 1
     }
 
     /// Whether the roll-ups know all that it asks for.

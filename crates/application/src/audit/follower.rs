@@ -11,6 +11,7 @@
 //! nothing is skipped and nothing comes twice, whatever was lost on the way.
 
 mod subscription;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,10 +34,14 @@ use crate::services::Services;
 
 /// How many leaves are looked at in one read.
 const PAGE: u32 = 256;
-/// How many events travel together.
+/// How many events travel together at most.
 const TOGETHER: usize = 32;
-/// How much of the broadcast is kept for subscribers: so many times [`TOGETHER`].
+/// How many bytes travel together, or one event that takes more.
+const TOGETHER_BYTES: usize = 64 * 1024;
+/// How much of the broadcast is kept for subscribers: so many times what travels together.
 const KEPT: usize = 128;
+/// How many bytes of a page of its own a subscriber holds, or one event that takes more.
+const HELD_BYTES: usize = 256 * 1024;
 /// How many subscribers of a process read pages of their own at once.
 const READS: usize = 4;
 /// How often the log is looked at while word of its growth comes.
@@ -130,7 +135,7 @@ impl Follower {
         let mut word = Word::default();
         while self.parts.receiver_count() > 0 {
             let everything = EventFilter::default();
-            match self.read(position, &everything, Scope::All).await {
+            match self.read(position, &everything, Scope::All, PAGE).await {
                 Ok(page) => {
                     backoff.succeeded();
                     let (from, next) = (position, page.next);
@@ -149,7 +154,16 @@ impl Follower {
         let mut from = from;
         let mut events = page.events.into_iter().map(Arc::new).peekable();
         while events.peek().is_some() {
-            let together: Vec<_> = events.by_ref().take(TOGETHER).collect();
+            let mut together = Vec::new();
+            let mut bytes = 0;
+            while together.len() < TOGETHER
+                && let Some(event) = events.next_if(|event| {
+                    bytes += weight::of(event);
+                    together.is_empty() || bytes <= TOGETHER_BYTES
+                })
+            {
+                together.push(event);
+            }
             let last = together.last().and_then(|event| event.leaf_index);
             let next = match events.peek() {
                 Some(_) => last.map_or(page.next, |index| index + 1),
@@ -175,9 +189,10 @@ impl Follower {
         from: i64,
         filter: &EventFilter,
         scope: Scope,
+        leaves: u32,
     ) -> Result<InOrder, StoreError> {
         let (search, filter) = (self.search.clone(), filter.clone());
-        let read = async move { search.in_order(from, &filter, scope, PAGE).await };
+        let read = async move { search.in_order(from, &filter, scope, leaves).await };
         bounded(LONGEST_READ, read).await
     }
 

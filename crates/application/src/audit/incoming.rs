@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::record::{EventRecord, RecordedActor};
 use crate::call::Caller;
+use crate::documents::NOT_UNICODE;
 use crate::ports::entropy::Entropy;
 use crate::services::Services;
 
@@ -46,8 +47,6 @@ const MOST_SHOWN: usize = 100;
 
 /// The field that a flaw of the event as a whole is told of.
 pub const WHOLE: &str = "entry";
-
-const NOT_UNICODE: &str = "must be valid Unicode: no invalid UTF-8, no half of a surrogate pair";
 
 /// What is wrong with a field, to be said after its name.
 type Message = Cow<'static, str>;
@@ -114,7 +113,7 @@ impl<'a> Incoming<'a> {
         let mut form = Form { flaws: sent.flaws };
         let id = form.optional("id", sent.id, |raw| self.id(raw));
         let occurred_at = form.optional("occurred_at", sent.occurred_at, |raw| self.time(raw));
-        let action = form.required("action", sent.action, line(MOST_NAME));
+        let action = form.required("action", sent.action, action);
         let actor_id = form.optional("actor_id", sent.actor_id, line(MOST_ACTOR));
         let resource_type = form.required("resource_type", sent.resource_type, line(MOST_NAME));
         let resource_id = form.optional("resource_id", sent.resource_id, resource);
@@ -291,6 +290,15 @@ fn line(max: usize) -> impl FnOnce(&str) -> Result<String, Message> {
         };
         Err(refused.to_string().into())
     }
+}
+
+/// Whoever verifies the log takes this one for the word of retention.
+fn action(raw: &str) -> Result<String, Message> {
+    let action = line(MOST_NAME)(raw)?;
+    if action == Action::RetentionExpiring.as_str() {
+        return Err("is said by Tranche's own retention alone".into());
+    }
+    Ok(action)
 }
 
 fn resource(raw: &str) -> Result<String, Message> {

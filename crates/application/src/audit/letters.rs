@@ -13,7 +13,7 @@ use crate::ports::dead_letters::{DeadLetter, DeadLetters, Redriven};
 use crate::ports::monitor::Incident;
 use crate::ports::queries::Page;
 use crate::ports::store::StoreError;
-use crate::services::{Services, TRIES, may_retry, with_causes};
+use crate::services::{Services, with_causes};
 
 /// How many letters are read at a time.
 const PAGE: u32 = 1_000;
@@ -130,15 +130,7 @@ impl Letters {
             .with("event_id", Fact::maybe(letter.event_id))
             .with("source", Fact::text(&letter.source))
             .with("error", Fact::text(&letter.error));
-        let event = EventRecord::from(&event);
-        let mut tries = 1;
-        let posted = loop {
-            match self.post(&event).await {
-                Err(error) if may_retry(&error) && tries < TRIES => tries += 1,
-                posted => break posted,
-            }
-        };
-        if let Err(error) = posted {
+        if let Err(error) = self.services.post(&EventRecord::from(&event)).await {
             self.services.monitor.report(Incident {
                 operation: "audit.redrive",
                 critical: true,
@@ -150,14 +142,6 @@ impl Letters {
                 }),
             });
         }
-    }
-
-    async fn post(&self, event: &EventRecord) -> Result<(), StoreError> {
-        let mut work = self.services.store.begin().await?;
-        work.audit().post(event).await?;
-        work.commit().await?;
-        self.services.outbox.notify_one();
-        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn by_the_system(event: &AuditEvent) -> EventRecord {
 }
 
 /// The service itself, where a caller is asked for.
-pub(super) fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller {
         actor: Actor {
             id: SYSTEM.to_owned(),

@@ -6,6 +6,7 @@ use tranche_domain::{Action, AuditEvent, Fact};
 use super::failsafe::Failsafe;
 use super::filter::EventFilter;
 use super::record::EventRecord;
+use super::search_terms::SearchTerms;
 use crate::call::Caller;
 use crate::ports::queries::Timeline;
 use crate::services::Services;
@@ -15,13 +16,18 @@ use crate::services::Services;
 pub struct Reads {
     services: Services,
     failsafe: Failsafe,
+    terms: SearchTerms,
 }
 
 impl Reads {
-    /// Records through this failsafe.
+    /// Records through this failsafe, with filters in these terms.
     #[must_use]
-    pub const fn new(services: Services, failsafe: Failsafe) -> Self {
-        Self { services, failsafe }
+    pub const fn new(services: Services, failsafe: Failsafe, terms: SearchTerms) -> Self {
+        Self {
+            services,
+            failsafe,
+            terms,
+        }
     }
 
     /// Somebody has read a timeline. The event is about the log, so that it does not come up in the
@@ -40,20 +46,20 @@ impl Reads {
     /// Somebody begins to follow the log, from this leaf index on.
     pub fn stream(&self, filter: &EventFilter, from: i64, caller: &Caller) {
         let occasion = self.services.occasion(caller);
-        let filter = serde_json::to_string(filter).ok();
+        let filter = self.terms.written(filter);
         let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, "stream", &occasion)
             .with("from_leaf_index", Fact::Count(from))
-            .with("filter", Fact::maybe(filter));
+            .with("filter", Fact::text(filter));
         self.failsafe.record(EventRecord::from(&event));
     }
 
     /// Somebody has read `rows` events by this filter, or what is counted of them.
     pub fn search(&self, what: &str, filter: &EventFilter, rows: usize, caller: &Caller) {
         let occasion = self.services.occasion(caller);
-        let filter = serde_json::to_string(filter).ok();
+        let filter = self.terms.written(filter);
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         let event = AuditEvent::new(Action::AuditRead, Resource::AuditLog, what, &occasion)
-            .with("filter", Fact::maybe(filter))
+            .with("filter", Fact::text(filter))
             .with("rows", Fact::Count(rows));
         self.failsafe.record(EventRecord::from(&event));
     }

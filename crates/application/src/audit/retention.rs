@@ -1,13 +1,15 @@
 //! How long events are kept (S7): policies, legal holds, and the runs that archive and let go.
 //!
 //! ```text
-//! month over ─ archive_after ─► archive ─ keep ─► leaf records kept ─► exported ─► gone
+//! month over ─ archive_after ─► archive ─ keep ─► exported ─► leaf records kept ─► announced ─► gone
 //!                                            └─ held: stays until the hold is lifted
 //! ```
 //!
 //! Parts of the log leave by whole months. What is gone leaves its leaves, its leaf records and a
 //! line that says when it went, so that proofs stay valid and nobody takes it for lost.
 
+pub mod announced;
+mod announcing;
 pub mod daily;
 mod run;
 
@@ -19,12 +21,12 @@ use tranche_domain::text::Reason;
 use tranche_domain::{Held, Hold, ProjectId, RetentionPolicies};
 use uuid::Uuid;
 
+use crate::audit::tree::keeper::Keeper;
 use crate::call::{Call, Outcome};
 use crate::ports::event_archive::EventArchive;
 use crate::ports::queries::Queries;
 use crate::ports::retention::{Expired, Part, RetentionStore, Run};
 use crate::ports::store::StoreError;
-use crate::ports::tree::Tree;
 use crate::services::{Claimed, Services, TRIES, bind, claim, may_retry};
 
 pub use run::{Done, Outlook, Report, RunError, Work};
@@ -40,7 +42,7 @@ pub struct Retention {
     queries: Arc<dyn Queries>,
     policies: RetentionPolicies,
     archive: Option<Arc<dyn EventArchive>>,
-    tree: Option<Arc<dyn Tree>>,
+    keeper: Option<Keeper>,
 }
 
 /// What becomes of a part, and when.
@@ -128,7 +130,7 @@ impl Retention {
             queries,
             policies,
             archive: None,
-            tree: None,
+            keeper: None,
         }
     }
 
@@ -139,10 +141,11 @@ impl Retention {
         self
     }
 
-    /// Writes the newest checkpoint beside what it exports.
+    /// Writes the newest checkpoint that is kept beside what it exports, and lets nothing go while the
+    /// database contradicts it.
     #[must_use]
-    pub fn with_tree(mut self, tree: Arc<dyn Tree>) -> Self {
-        self.tree = Some(tree);
+    pub fn with_keeper(mut self, keeper: Keeper) -> Self {
+        self.keeper = Some(keeper);
         self
     }
 
@@ -262,7 +265,12 @@ impl Retention {
     ///
     /// # Errors
     /// [`HoldError`].
-    pub async fn lift(&self, id: Uuid, reason: &Reason, call: &Call) -> Result<Hold, HoldError> {
+    pub async fn lift(
+        &self,
+        id: Uuid,
+        reason: &Reason,
+        call: &Call,
+    ) -> Result<Outcome<Hold>, HoldError> {
         in_scope(call)?;
         let mut tries = 1;
         loop {
@@ -273,16 +281,28 @@ impl Retention {
         }
     }
 
-    async fn try_lift(&self, id: Uuid, reason: &Reason, call: &Call) -> Result<Hold, HoldError> {
+    async fn try_lift(
+        &self,
+        id: Uuid,
+        reason: &Reason,
+        call: &Call,
+    ) -> Result<Outcome<Hold>, HoldError> {
         let occasion = self.services.occasion(&call.caller);
         let mut work = self.services.store.begin().await?;
+        let key = call.idempotency.as_ref();
+        match claim(work.as_mut(), key).await? {
+            Claimed::Ours => {}
+            Claimed::Before(answered) => return Ok(Outcome::AlreadyApplied(answered)),
+            Claimed::Misused => return Err(HoldError::KeyMisused),
+        }
         let hold = work.holds().lock(id).await?.ok_or(HoldError::Unknown)?;
         let lifted = hold.lift(reason.clone(), &occasion);
         let (hold, change) = lifted.ok_or(HoldError::Lifted)?;
         work.holds().lift(&hold).await?;
         work.record(&change).await?;
+        bind(work.as_mut(), key, id).await?;
         work.commit().await?;
-        Ok(hold)
+        Ok(Outcome::Done(hold))
     }
 }
 

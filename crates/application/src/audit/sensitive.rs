@@ -15,6 +15,7 @@ mod showing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -218,8 +219,13 @@ impl Sensitive {
         Ok(keys.into_iter().next())
     }
 
-    pub(super) async fn mentions(&self, key: Uuid, actor: &str) -> Result<Mentions, StoreError> {
-        self.keyring.kept().mentions(key, actor).await
+    pub(super) async fn mentions(
+        &self,
+        key: Uuid,
+        actor: &str,
+        longest: Option<Duration>,
+    ) -> Result<Mentions, StoreError> {
+        self.keyring.kept().mentions(key, actor, longest).await
     }
 
     /// Forgets a key that is gone.

@@ -11,3 +11,4 @@ pub mod note;
 pub mod proof;
 pub mod public;
 pub mod sealer;
+mod served_tiles;

@@ -10,6 +10,7 @@ mod cursor;
 pub mod exported;
 pub mod finding;
 pub mod key;
+mod let_go;
 mod nodes;
 mod range;
 mod recount;
@@ -20,8 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tranche_domain::RetentionPolicies;
 use uuid::Uuid;
 
 pub use checkpoints::KeptCheckpoint;
@@ -29,11 +32,12 @@ pub use range::{GrowingTree, tallest};
 
 use crate::ports::store::StoreError;
 use crate::ports::tree::Hash;
-use crate::ports::verification::{Disagreement, ExpiredPart, Snapshot, Unborne, Verifiable};
+use crate::ports::verification::{Disagreement, Snapshot, Unborne, Verifiable};
 use checkpoints::Statements;
 use cursor::Cursor;
 use finding::{Finding, Kind};
 use key::VerifierKey;
+use let_go::LetGo;
 use recount::Recount;
 use rows::Rows;
 
@@ -103,6 +107,10 @@ pub struct Trusted {
     pub key: VerifierKey,
     /// Checkpoints that were kept outside the database.
     pub kept: Vec<KeptCheckpoint>,
+    /// How long events are kept at least: none that is younger can have expired.
+    pub policies: RetentionPolicies,
+    /// What the time is.
+    pub now: DateTime<Utc>,
 }
 
 /// Verifies a store as it is now.
@@ -121,13 +129,18 @@ pub async fn verify(
         let what = format!("{} has a row whose key is none: {}", stray.table, stray.key);
         course.found(Finding::new(Kind::RowWithoutKey, what)).await;
     }
+    let let_go = LetGo::new(snapshot.expired().await?, trusted.policies, trusted.now);
+    let let_go = Arc::new(let_go);
     let statements = Statements::new(snapshot.clone(), trusted.key, trusted.kept, course).await;
     let seals = tokio::spawn(seals::verify(snapshot.clone(), statements, course.clone()));
-    let rows = all_rows(&snapshot, course).await;
+    let rows = all_rows(&snapshot, &let_go, course).await;
     let seals = seals
         .await
         .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let (rows, seals) = (rows?, seals?);
+    for finding in let_go.unannounced() {
+        course.found(finding).await;
+    }
     roll_ups(snapshot.clone(), rows.recount, course).await?;
     books(snapshot.as_ref(), course).await?;
     Ok(Verified {
@@ -142,11 +155,14 @@ pub async fn verify(
 }
 
 /// All rows, in as many ranges as can be read at once beside the tree.
-async fn all_rows(snapshot: &Arc<dyn Snapshot>, course: &Course) -> Result<Rows, StoreError> {
+async fn all_rows(
+    snapshot: &Arc<dyn Snapshot>,
+    let_go: &Arc<LetGo>,
+    course: &Course,
+) -> Result<Rows, StoreError> {
     let ranges = (snapshot.feeds() - 1) / 2;
     let mut begins = vec![Uuid::nil()];
     begins.extend(snapshot.parted(ranges).await?);
-    let let_go: Arc<[ExpiredPart]> = snapshot.expired().await?.into();
     let mut parts = JoinSet::new();
     for (place, begin) in begins.iter().enumerate() {
         let end = match begins.get(place + 1) {
@@ -156,7 +172,7 @@ async fn all_rows(snapshot: &Arc<dyn Snapshot>, course: &Course) -> Result<Rows,
         let (ids, let_go) = (*begin..=end, let_go.clone());
         parts.spawn(rows::verify(snapshot.clone(), ids, let_go, course.clone()));
     }
-    let mut all = Rows::default();
+    let mut all = Rows::of(let_go.clone());
     while let Some(part) = parts.join_next().await {
         let part = part.map_err(|error| StoreError::Unavailable(Box::new(error)))??;
         all.events += part.events;

@@ -51,6 +51,19 @@ pub async fn log_key(
     Ok(LogKey::new(&secret, origin))
 }
 
+/// The key that is kept, if one is; makes none.
+///
+/// # Errors
+/// [`LogKeyError`].
+pub async fn kept_log_key(
+    secrets: &dyn SealedSecrets,
+    sealer: &dyn Sealer,
+    origin: Option<Origin>,
+) -> Result<Option<LogKey>, LogKeyError> {
+    let secret = opened(secrets, sealer).await?;
+    Ok(secret.map(|secret| LogKey::new(&secret, origin)))
+}
+
 async fn opened(
     secrets: &dyn SealedSecrets,
     sealer: &dyn Sealer,

@@ -59,6 +59,17 @@ pub struct Leaving {
     pub leaf_hash: Option<Hash>,
 }
 
+/// The leaves of a part's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaves {
+    /// How many.
+    pub events: u64,
+    /// The lowest of their places.
+    pub first: i64,
+    /// The highest of their places.
+    pub last: i64,
+}
+
 /// A leaf's own bytes, which outlive its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafRecord {
@@ -161,6 +172,10 @@ pub trait RetentionStore: Send + Sync {
     /// What expired last, the newest first.
     async fn expired(&self, limit: u32) -> Result<Vec<Expired>, StoreError>;
 
+    /// Whether the log has the critical event that names this part as one that goes, and if so whether
+    /// that event has its place in the tree.
+    async fn announced(&self, name: &str) -> Result<Option<bool>, StoreError>;
+
     /// Takes the turn of changing parts, which lasts until it is released or its process is gone;
     /// `None` while another has it.
     async fn take_turn(&self) -> Result<Option<Box<dyn Turn>>, StoreError>;
@@ -200,6 +215,9 @@ pub trait Turn: Send {
     /// # Errors
     /// [`StoreError::Inconsistent`] when a record is not its leaf's, or an event is without.
     async fn keep(&mut self, part: &Part, records: &[LeafRecord]) -> Result<(), StoreError>;
+
+    /// The leaves of an archived part, whose records are all kept; `None` where it has no events.
+    async fn leaves(&mut self, part: &Part) -> Result<Option<Leaves>, StoreError>;
 
     /// Lets an archived part go for good, or some of it, remembers it, and no longer counts it in the
     /// statistics: all of that or nothing. Its leaf records must be kept.

@@ -72,6 +72,12 @@ pub enum Conflict {
     /// The wallet belongs to another project.
     #[error("the wallet belongs to another project")]
     Wallet,
+    /// A webhook still tells of the project.
+    #[error("the project has webhooks")]
+    ProjectInUse,
+    /// The project is not there, or no longer.
+    #[error("there is no such project")]
+    ProjectGone,
     /// A deadlock or serialisation failure that the database resolved against us: try again.
     #[error("the database asks to try again")]
     Retry,
@@ -210,10 +216,11 @@ pub trait IdempotencyRepo: Send {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CredentialRepo: Send {
-    /// Keeps a sealed wallet.
+    /// Keeps a sealed wallet. Where the same custodian has one of the account that no project and no
+    /// channel uses any more, that one stays as it is.
     ///
     /// # Errors
-    /// [`Conflict::Wallet`] when the account has one already.
+    /// [`Conflict::Wallet`] when the account's is in use.
     async fn keep_wallet(&mut self, wallet: &SealedWallet) -> Result<(), StoreError>;
 
     /// Keeps a channel account whose seed is sealed; it joins the pool when it is funded.

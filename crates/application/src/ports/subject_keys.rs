@@ -2,6 +2,7 @@
 //! master key. Written through the unit of work.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -81,6 +82,12 @@ pub trait SubjectKeys: Send + Sync {
     async fn by_id(&self, ids: &[Uuid]) -> Result<Vec<KeptKey>, StoreError>;
 
     /// Counts the events in log, archive and outbox that hold what this key sealed, or name this
-    /// actor. Reads every event: takes its time.
-    async fn mentions(&self, key: Uuid, actor: &str) -> Result<Mentions, StoreError>;
+    /// actor. Reads every event, which takes its time: [`StoreError::TooMuch`] when it takes longer than
+    /// is given, if anything is.
+    async fn mentions(
+        &self,
+        key: Uuid,
+        actor: &str,
+        longest: Option<Duration>,
+    ) -> Result<Mentions, StoreError>;
 }

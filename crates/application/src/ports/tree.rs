@@ -63,8 +63,9 @@ pub struct Checkpoint {
 /// Reads the tree, and begins to seal. Reads hold no lock and see only what is committed.
 #[async_trait]
 pub trait Tree: Send + Sync {
-    /// Whether any leaf waits for its place. Cheap, so that it can be asked all the time.
-    async fn is_waiting(&self) -> Result<bool, StoreError>;
+    /// Whether any leaf waits for its place whose event's id is no lower than this. Cheap where little
+    /// was taken above it, so that it can be asked all the time.
+    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError>;
 
     /// How many leaves wait for their places, counted up to `most`.
     async fn waiting(&self, most: u32) -> Result<u64, StoreError>;
@@ -75,10 +76,6 @@ pub trait Tree: Send + Sync {
 
     /// The newest checkpoint.
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
-
-    /// Up to `limit` checkpoints by size, from this size on: the newest, and former ones, of which
-    /// not all are remembered.
-    async fn checkpoints(&self, from_size: u64, limit: u32) -> Result<Vec<Checkpoint>, StoreError>;
 
     /// Up to `count` hashes of a level, from this place on; fewer where the level ends.
     async fn hashes(&self, level: u8, from: u64, count: u32) -> Result<Vec<Hash>, StoreError>;
@@ -102,10 +99,10 @@ pub trait Sealing: Send {
     /// Up to `count` hashes of a level, from this place on, those numbered in this turn included.
     async fn hashes(&mut self, level: u8, from: u64, count: u32) -> Result<Vec<Hash>, StoreError>;
 
-    /// Gives up to `limit` waiting leaves the next places, from 0 without a gap, and counts their
-    /// events in the roll-ups by hour and by day. Takes what it sees waiting and follows no counter,
-    /// so that what commits late is never skipped.
-    async fn number(&mut self, limit: u32) -> Result<Vec<Leaf>, StoreError>;
+    /// Gives up to `limit` waiting leaves whose events' ids are no lower than `from` the next places,
+    /// from 0 without a gap, and counts their events in the roll-ups by hour and by day. Takes what it
+    /// sees waiting and follows no counter, so that what commits late is never skipped.
+    async fn number(&mut self, from: Uuid, limit: u32) -> Result<Vec<Leaf>, StoreError>;
 
     /// Keeps the hashes above the new leaves, and the checkpoint over all of them as the newest. The
     /// one before is remembered if it stood for a minute, or the last remembered is a minute older.

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
-use tranche_domain::Action;
+use tranche_domain::{Action, Month, Severity};
 use uuid::Uuid;
 
 use super::audit_search::Bucket;
@@ -129,9 +129,15 @@ pub struct StoredRollUp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiredPart {
     /// Its events' severity.
-    pub severity: String,
+    pub severity: Severity,
+    /// Their month, by their ids.
+    pub month: Month,
     /// The first and the last of its ids.
     pub ids: RangeInclusive<Uuid>,
+    /// The lowest and the highest of its leaves' places.
+    pub leaves: RangeInclusive<i64>,
+    /// SHA-256 of the file that holds its events.
+    pub sha256: Option<Hash>,
 }
 
 /// How much there is.
@@ -236,7 +242,7 @@ pub trait Snapshot: Send + Sync {
     /// Ids that part the log into about as many equal ranges, in order; fewer where it is small.
     async fn parted(&self, ranges: u32) -> Result<Vec<Uuid>, StoreError>;
 
-    /// The parts that retention let go.
+    /// The parts that retention let go and that had events; a line that names none is left out.
     async fn expired(&self) -> Result<Vec<ExpiredPart>, StoreError>;
 
     /// Every row of log and archive in a range of ids, by id.

@@ -102,6 +102,7 @@ async fn every_condition_has_its_alert() {
     assert_eq!(watch.pager.keys(), [] as [&str; 0]);
     lookout.letters.store(2, Ordering::SeqCst);
     lookout.meters.dropped(1_001);
+    lookout.meters.webhook_disabled();
     lookout.meters.retention_is_late(TimeDelta::hours(49));
     for _ in 0..101 {
         lookout.meters.failed(lookout.clock.now());
@@ -123,6 +124,7 @@ async fn every_condition_has_its_alert() {
             ("audit.retention_late", Urgency::Warning),
             ("audit.store_unavailable", Urgency::Critical),
             ("audit.write_failures", Urgency::Warning),
+            ("webhook.disabled", Urgency::Warning),
         ]
     );
     watch.end().await;
@@ -228,6 +230,29 @@ async fn a_sink_that_hangs_stops_nobody() {
     let began = Instant::now();
     watch.end().await;
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+// A delivery that takes too long has failed: what waited meanwhile is brought when the sink answers again.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_without_an_answer_is_tried_again() {
+    let (courier, notes, stop) = (
+        Courier::default(),
+        Notes::default(),
+        CancellationToken::new(),
+    );
+    notes.mood.set(Mood::Hangs);
+    let began = Instant::now();
+    let task = tokio::spawn(courier.clone().run(Arc::new(notes.clone()), stop.clone()));
+    courier.send(word("a", "first"));
+    sleep(seconds(12)).await;
+    let tries = notes.tries.lock().unwrap().clone();
+    let tries: Vec<u64> = tries.iter().map(|at| (*at - began).as_secs()).collect();
+    assert_eq!(tries, [0, 11]);
+    notes.mood.set(Mood::Answers);
+    sleep(seconds(15)).await;
+    assert_eq!(notes.keys(), ["a!"]);
+    stop.cancel();
+    task.await.unwrap();
 }
 
 fn word(key: &'static str, summary: &str) -> Alert {

@@ -289,6 +289,40 @@ async fn what_cannot_be_kept_is_told_and_not_served() {
     task.await.unwrap();
 }
 
+/// What is taken out of here is kept before, or is what was kept: nothing of another history.
+#[tokio::test]
+async fn what_is_given_out_is_kept() {
+    let mut stage = Stage::new();
+    let (database, folder, backup) = grown(&mut stage, 400).await;
+    let (sealer, keeper) = start(&mut stage, &database, &folder);
+    let kept = || folder.note.lock().unwrap().clone();
+    for size in [400, 407] {
+        let given = keeper.to_give_out().await.unwrap().unwrap();
+        assert_eq!((given.size, Some(given.note)), (size, kept()));
+        grow(&database, &sealer, 7, 1).await;
+    }
+    *folder.is_full.lock().unwrap() = true;
+    let given = keeper.to_give_out().await.unwrap().unwrap();
+    assert_eq!((given.size, Some(given.note)), (407, kept()));
+    let full = Arc::new(Folder::default());
+    *full.is_full.lock().unwrap() = true;
+    let (_, elsewhere) = start(&mut stage, &database, &full);
+    let refused = elsewhere.to_give_out().await;
+    assert!(matches!(refused, Err(CompareError::Kept(_))), "{refused:?}");
+
+    *database.rows() = backup;
+    for _ in 0..2 {
+        let refused = keeper.to_give_out().await;
+        assert!(
+            matches!(refused, Err(CompareError::Contradiction(_))),
+            "{refused:?}"
+        );
+    }
+    *folder.is_gone.lock().unwrap() = true;
+    let refused = keeper.to_give_out().await;
+    assert!(matches!(refused, Err(CompareError::Kept(_))), "{refused:?}");
+}
+
 /// What the sealer commits is kept at once, what others commit within a second.
 #[tokio::test(start_paused = true)]
 async fn the_newest_is_kept_soon() {

@@ -13,6 +13,7 @@ use tranche_application::audit::tree::note::LogKey;
 use tranche_application::audit::verify::exported::{CopyReader, VerifiedCopy};
 use tranche_application::audit::verify::finding::{Finding, Kind};
 use tranche_application::audit::verify::key::VerifierKey;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::Source;
 use tranche_application::ports::tree::Tree;
 
@@ -126,6 +127,60 @@ async fn a_table_is_whole_and_recorded() {
         "broke_off": null, "complete": "true", "filter": "as asked", "format": "csv", "rows": 1234
     });
     assert_eq!(recorded, expected);
+}
+
+// S11: a list that would read long for little is a walk through the log, which nothing cuts short.
+#[tokio::test]
+async fn a_table_of_several_conditions_is_in_the_order_of_the_log() {
+    let several = EventFilter {
+        actors: vec!["maker".to_owned()],
+        actions: vec!["milestone.approved".to_owned()],
+        ..EventFilter::default()
+    };
+    let one = EventFilter {
+        actions: several.actions.clone(),
+        severities: vec!["warning".to_owned()],
+        ..EventFilter::default()
+    };
+    let thing = EventFilter {
+        resource_types: vec!["loan".to_owned()],
+        resource_id: Some("7".to_owned()),
+        ..EventFilter::default()
+    };
+    let text = EventFilter {
+        text: Some("x".to_owned()),
+        ..EventFilter::default()
+    };
+    let everything = EventFilter::default();
+    let (all, project) = (Scope::All, Scope::Project(PROJECT));
+    for (filter, scope, in_vain) in [
+        (&everything, all, false),
+        (&everything, project, false),
+        (&one, all, false),
+        (&one, project, true),
+        (&several, all, true),
+        (&thing, all, false),
+        (&text, all, true),
+    ] {
+        assert_eq!(filter.reads_in_vain(scope), in_vain, "{filter:?} {scope:?}");
+    }
+    let log = SmallLog::of(1_234, 0, &key(1));
+    let event = &log.events[0].event;
+    let asked = EventFilter {
+        actors: vec![event.actor.id.clone()],
+        actions: vec![event.action.clone()],
+        ..EventFilter::default()
+    };
+    let (bytes, broken, ..) = copied(log.clone(), request(asked), ids()).await;
+    assert!(broken.is_none());
+    let mut expected: Vec<String> = log
+        .events
+        .iter()
+        .map(|row| row.event.id.to_string())
+        .collect();
+    expected.push("end".to_owned());
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
 }
 
 // S11: a copy that breaks off says so, to whoever takes it and in the log.

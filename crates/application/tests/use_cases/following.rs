@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tranche_application::audit::filter::EventFilter;
-use tranche_application::audit::follower::{Follower, Subscription};
+use tranche_application::audit::follower::{Follower, Stretch, Subscription};
+use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_search::Scope;
 use tranche_domain::ProjectId;
 use uuid::Uuid;
@@ -203,4 +204,68 @@ async fn waiting_may_be_given_up_at_any_moment() {
     }
     seen.extend(until(&mut reader, 134 * 7).await);
     assert_eq!(seen, places(0..134 * 7));
+}
+
+/// An event that takes this many bytes, about.
+fn large(bytes: usize) -> EventRecord {
+    EventRecord {
+        details: serde_json::json!({ "note": "n".repeat(bytes) }),
+        ..event("invoice.sent", None)
+    }
+}
+
+/// The bytes of the notes of a stretch.
+fn bytes(stretch: &Stretch) -> usize {
+    let notes = stretch.events.iter();
+    notes
+        .filter_map(|logged| logged.event.details["note"].as_str())
+        .map(str::len)
+        .sum()
+}
+
+/// What a subscriber holds is bounded in bytes too, whether it comes from the log or the broadcast.
+#[tokio::test(start_paused = true)]
+async fn large_events_travel_a_few_at_a_time() {
+    let (mut stage, log) = (Stage::new(), Log::default());
+    let sizes = [60_000, 60_000, 60_000, 60_000, 400_000, 10, 400_000, 60_000];
+    for _ in 0..100 {
+        for size in sizes {
+            log.add(large(size));
+        }
+    }
+    let (follower, _runs) = follow(&mut stage, &log);
+    let mut reader = all(&follower, 0);
+    let mut seen = Vec::new();
+    let mut take = |stretch: Stretch, most: usize| {
+        let held = bytes(&stretch);
+        assert!(held <= most || stretch.events.len() == 1, "{held} bytes");
+        seen.extend(stretch.events.iter().filter_map(|event| event.leaf_index));
+    };
+    while reader.position() < 800 {
+        take(reader.next().await, 256 * 1024);
+    }
+    silent(&mut reader).await;
+    for _ in 0..100 {
+        for size in sizes {
+            log.add(large(size));
+        }
+        while let Ok(stretch) = timeout(Duration::from_secs(2), reader.next()).await {
+            take(stretch, 64 * 1024);
+        }
+    }
+    assert_eq!(seen, places(0..1_600));
+}
+
+/// Small events come in whole pages, however large those before them were.
+#[tokio::test(start_paused = true)]
+async fn pages_grow_again_after_large_events() {
+    let (mut stage, log) = (Stage::new(), Log::default());
+    for _ in 0..10 {
+        log.add(large(200_000));
+    }
+    log.grow(2_000);
+    let (follower, _runs) = follow(&mut stage, &log);
+    let mut reader = all(&follower, 0);
+    assert_eq!(until(&mut reader, 2_010).await, places(0..2_010));
+    assert!(log.reads() < 40, "{} reads", log.reads());
 }

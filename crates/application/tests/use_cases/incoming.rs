@@ -157,6 +157,14 @@ fn an_action_of_our_own_has_its_own_severity_unless_another_is_sent() {
     assert_eq!(severity("invoice.sent", json!("critical")), "critical");
 }
 
+// S8: what retention says of itself is nobody else's to say, whatever its severity.
+#[test]
+fn nobody_else_says_that_a_part_of_the_log_goes() {
+    let item = with("action", json!(" retention.expiring "));
+    assert_eq!(refused(&item.to_string()), ["action"]);
+    accepted(&with("action", json!("retention.run")));
+}
+
 // S1: every field, in every way that is wrong.
 #[test]
 fn whatever_is_wrong_with_a_field_is_refused_by_its_name() {

@@ -121,6 +121,19 @@ async fn all_letters_are_driven_oldest_first_and_one_that_fails_stops_none() {
     assert_eq!(stage.seen.lock().unwrap().posted.len(), 3);
 }
 
+/// Somebody else drives letters at the same time.
+#[tokio::test]
+async fn a_letter_that_somebody_else_drove_meanwhile_is_no_failure() {
+    let mut stage = Stage::new();
+    notes(&mut stage);
+    let (letters, plant) = commands(&mut stage, 2);
+    plant.letters.state().overtaken = vec![letter(1).id];
+    let outcome = letters.redrive_all(&caller("ops")).await.unwrap();
+    let failed = vec![];
+    assert_eq!(outcome, Redrive { stored: 1, failed });
+    assert_eq!(stage.seen.lock().unwrap().posted.len(), 1);
+}
+
 #[tokio::test]
 async fn more_letters_than_a_page_are_all_driven() {
     let mut stage = Stage::new();

@@ -8,6 +8,8 @@ mod alerting;
 #[cfg(test)]
 mod available;
 #[cfg(test)]
+mod contained;
+#[cfg(test)]
 mod contradictions;
 #[cfg(test)]
 mod copying;
@@ -15,6 +17,8 @@ mod copying;
 mod couriers;
 #[cfg(test)]
 mod covering;
+#[cfg(test)]
+mod daily;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
@@ -31,6 +35,8 @@ mod intake;
 mod kept;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod lateness;
 #[cfg(test)]
 mod leaf;
 #[cfg(test)]
@@ -76,6 +82,8 @@ mod repeating;
 #[cfg(test)]
 mod resolving;
 #[cfg(test)]
+mod retaining;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod scope;
@@ -84,11 +92,15 @@ mod script;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
+mod search_terms;
+#[cfg(test)]
 mod seating;
 #[cfg(test)]
 mod sending;
 #[cfg(test)]
 mod sensitive;
+#[cfg(test)]
+mod serving;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]
@@ -101,6 +113,18 @@ mod slow;
 mod small_log;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stored_form;
+#[cfg(test)]
+mod trail_documents;
+#[cfg(test)]
+mod trail_keeping;
+#[cfg(test)]
+mod trail_moving;
+#[cfg(test)]
+mod trail_room;
+#[cfg(test)]
+mod trail_writing;
 #[cfg(test)]
 mod tree_notes;
 #[cfg(test)]

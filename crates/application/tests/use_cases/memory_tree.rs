@@ -1,10 +1,11 @@
 //! A tree in memory that can be put back, altered and made to fail, and a folder beside it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep};
 use tranche_application::audit::tree::keeper::Keeper;
 use tranche_application::audit::tree::note::LogKey;
 use tranche_application::audit::tree::sealer::Sealer;
@@ -18,7 +19,8 @@ use super::stage::{Answer, Stage};
 /// What a database holds of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    pub waiting: VecDeque<Hash>,
+    /// By the ids of their events.
+    pub waiting: Vec<(Uuid, Hash)>,
     pub leaves: Vec<Hash>,
     pub nodes: BTreeMap<(u8, u64), Hash>,
     pub checkpoint: Option<Checkpoint>,
@@ -43,8 +45,13 @@ pub struct MemoryTree {
     pub answers: Mutex<VecDeque<Answer<Option<()>>>>,
     /// When turns were begun, and how many leaves they asked for.
     pub turns: Mutex<Vec<(Instant, Option<u32>)>>,
+    /// How long a look at all that waits takes.
+    pub look: Mutex<Duration>,
     /// Whether it says nothing any more.
     pub hangs: bool,
+    /// How often hashes were asked for outside of turns; these are never answered while `silent`.
+    pub reads: AtomicUsize,
+    pub silent: AtomicBool,
 }
 
 impl MemoryTree {
@@ -54,12 +61,17 @@ impl MemoryTree {
 
     /// So many leaves wait, others for another `kind`.
     pub fn append(&self, count: usize, kind: u8) {
+        self.append_under(Uuid::nil(), count, kind);
+    }
+
+    /// As [`MemoryTree::append`], each for an event of this id.
+    pub fn append_under(&self, id: Uuid, count: usize, kind: u8) {
         let mut rows = self.rows();
         let first = rows.leaves.len() + rows.waiting.len();
         for number in first..first + count {
             let mut hash = [kind; 32];
             hash[..8].copy_from_slice(&number.to_be_bytes());
-            rows.waiting.push_back(hash);
+            rows.waiting.push((id, hash));
         }
     }
 }
@@ -74,8 +86,13 @@ pub struct Shared(pub Arc<MemoryTree>);
 
 #[async_trait]
 impl Tree for Shared {
-    async fn is_waiting(&self) -> Result<bool, StoreError> {
-        Ok(!self.0.rows().waiting.is_empty() || !self.0.answers.lock().unwrap().is_empty())
+    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+        if from.is_nil() {
+            let look = *self.0.look.lock().unwrap();
+            sleep(look).await;
+        }
+        let is_waiting = self.0.rows().waiting.iter().any(|(id, _)| *id >= from);
+        Ok(is_waiting || !self.0.answers.lock().unwrap().is_empty())
     }
 
     async fn waiting(&self, _: u32) -> Result<u64, StoreError> {
@@ -100,11 +117,11 @@ impl Tree for Shared {
         Ok(self.0.rows().checkpoint.clone())
     }
 
-    async fn checkpoints(&self, _: u64, _: u32) -> Result<Vec<Checkpoint>, StoreError> {
-        Ok(self.0.rows().checkpoint.clone().into_iter().collect())
-    }
-
     async fn hashes(&self, level: u8, from: u64, count: u32) -> Result<Vec<Hash>, StoreError> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        if self.0.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.0.rows().hashes(level, from, count))
     }
 
@@ -131,19 +148,26 @@ impl Sealing for Turn {
         Ok(self.rows.hashes(level, from, count))
     }
 
-    async fn number(&mut self, limit: u32) -> Result<Vec<Leaf>, StoreError> {
+    async fn number(&mut self, from: Uuid, limit: u32) -> Result<Vec<Leaf>, StoreError> {
         let mut turns = self.database.turns.lock().unwrap();
         turns.last_mut().unwrap().1 = Some(limit);
-        let count = self.rows.waiting.len().min(usize::try_from(limit).unwrap());
-        let first = self.rows.leaves.len();
-        let taken: Vec<Hash> = self.rows.waiting.drain(..count).collect();
-        self.rows.leaves.extend(&taken);
-        let leaf = |(hash, index): (Hash, usize)| Leaf {
-            index: index as u64,
-            event_id: Uuid::nil(),
-            hash,
-        };
-        Ok(taken.into_iter().zip(first..).map(leaf).collect())
+        let mut left = usize::try_from(limit).unwrap();
+        let mut leaves = Vec::new();
+        let (waiting, placed) = (&mut self.rows.waiting, &mut self.rows.leaves);
+        waiting.retain(|(event_id, hash)| {
+            let is_taken = *event_id >= from && left > 0;
+            if is_taken {
+                left -= 1;
+                leaves.push(Leaf {
+                    index: placed.len() as u64,
+                    event_id: *event_id,
+                    hash: *hash,
+                });
+                placed.push(*hash);
+            }
+            !is_taken
+        });
+        Ok(leaves)
     }
 
     async fn keep(&mut self, nodes: &[Node], checkpoint: &Checkpoint) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tranche_application::audit::meters::{Meters, Rates, Totals};
+use tranche_application::audit::meters::{Evidence, Meters, Rates, Totals};
 use tranche_application::ports::queue::Depth;
 
 use super::scene::time;
@@ -21,6 +21,9 @@ fn every_total_counts_its_own() {
     meters.spooled(4);
     meters.dropped(5);
     meters.buried(6);
+    for _ in 0..7 {
+        meters.webhook_disabled();
+    }
     let totals = Totals {
         inserted: 1,
         failed: 2,
@@ -28,7 +31,7 @@ fn every_total_counts_its_own() {
         spooled: 4,
         dropped: 5,
         buried: 6,
-        webhooks_disabled: 0,
+        webhooks_disabled: 7,
     };
     assert_eq!(meters.totals(), totals);
     meters.stored(10, ms(1), time(0));
@@ -93,6 +96,39 @@ fn what_is_remembered_is_bounded() {
     let rates = meters.rates(time(0));
     assert_eq!(rates.batches, 4_096);
     assert_eq!(rates.inserts_per_minute, 10_000);
+}
+
+// A window keeps one count a second, of five minutes.
+#[test]
+fn a_window_lets_go_of_what_no_answer_counts() {
+    let meters = Meters::default();
+    for second in 0..1_000 {
+        meters.failed(time(second));
+    }
+    assert_eq!(meters.rates(time(999)).failures_in_five_minutes, 300);
+    // Asked as of then, what was let go is not there any more.
+    assert_eq!(meters.rates(time(300)).failures_in_five_minutes, 300);
+    assert_eq!(meters.totals().failed, 1_000);
+}
+
+#[test]
+fn what_is_held_is_a_level_and_no_sum() {
+    let meters = Meters::default();
+    for events in [3, 5, 2] {
+        meters.holds(events);
+        assert_eq!(meters.held(), events);
+    }
+}
+
+#[test]
+fn the_state_of_the_evidence_has_the_contracts_names() {
+    let all = [Evidence::Sound, Evidence::NotKept, Evidence::Contradicted];
+    let names = all.map(Evidence::as_str);
+    assert_eq!(names, ["sound", "not_kept", "contradicted"]);
+    for evidence in all {
+        let written = serde_json::to_value(evidence).unwrap();
+        assert_eq!(written, evidence.as_str());
+    }
 }
 
 #[test]

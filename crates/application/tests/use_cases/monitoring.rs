@@ -8,10 +8,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tranche_application::audit::health::{STORE_UNAVAILABLE, Status};
+use tranche_application::audit::meters::Evidence;
 use tranche_application::audit::reporter::Reporter;
 
 use super::lookout::{Lookout, Mood, quiet};
+use super::memory_tree::{Folder, MemoryTree, Rows, start};
 use super::scene::time;
+use super::stage::Stage;
 
 // P6: the figures of others, and its own as they are now instead of as they were told.
 #[tokio::test(start_paused = true)]
@@ -76,6 +79,28 @@ async fn what_others_left_counts_with_the_spool() {
         .clone()
         .with_left(vec![Arc::new(lookout.spool.clone())]);
     assert_eq!(monitoring.snapshot().await.spool_events, 10);
+}
+
+// P6: what a process that seals tells of the evidence it keeps, to others as well.
+#[tokio::test(start_paused = true)]
+async fn the_state_of_the_evidence_is_told() {
+    let lookout = Lookout::new("b");
+    assert!(lookout.monitoring.keeper().is_none());
+    assert_eq!(lookout.monitoring.own().await.evidence, Evidence::Sound);
+    let mut stage = Stage::new();
+    let (database, folder) = (Arc::<MemoryTree>::default(), Arc::<Folder>::default());
+    let (sealer, keeper) = start(&mut stage, &database, &folder);
+    database.append(3, 1);
+    sealer.step(10).await.unwrap();
+    keeper.follow().await.unwrap();
+    *database.rows() = Rows::default();
+    keeper.follow().await.unwrap_err();
+    let monitoring = lookout.monitoring.clone().with_keeper(Some(keeper));
+    assert!(monitoring.keeper().is_some());
+    monitoring.publish(false).await.unwrap();
+    let told = lookout.board.reports.lock().unwrap()["b"].evidence;
+    assert_eq!(told, Evidence::Contradicted);
+    assert!(monitoring.pipeline().availability.is_available());
 }
 
 #[tokio::test(start_paused = true)]

@@ -310,6 +310,8 @@ pub struct DrawerState {
     /// Letters that do not come into the log.
     pub refuses: Vec<Uuid>,
     pub unreadable: Vec<Uuid>,
+    /// Somebody else drives these before.
+    pub overtaken: Vec<Uuid>,
     pub redriven: Vec<Uuid>,
     pub pages: Vec<Page>,
 }
@@ -383,6 +385,10 @@ impl DeadLetters for Drawer {
         if state.unreadable.contains(&id) {
             return Ok(Redriven::Unreadable);
         }
+        let overtaken = state.overtaken.clone();
+        state
+            .letters
+            .retain(|letter| !overtaken.contains(&letter.id));
         let before = state.letters.len();
         state.letters.retain(|letter| letter.id != id);
         Ok(if state.letters.len() < before {

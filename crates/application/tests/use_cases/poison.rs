@@ -85,6 +85,41 @@ async fn a_letter_holds_the_event_and_why_and_where_it_waited() {
     assert_eq!(letter.source, "spool");
 }
 
+/// Nothing but what nobody can read: no write, a letter.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_needs_no_write() {
+    let plant = Plant::new();
+    plant.queue.state().unreadable = vec![Unreadable {
+        content: "{".to_owned(),
+        error: "the line is not whole".to_owned(),
+    }];
+    work_off(&plant).await;
+    assert!(plant.log.state().asked.is_empty());
+    let letter = plant.letters.state().letters[0].clone();
+    assert_eq!((letter.event_id, letter.content.as_str()), (None, "{"));
+}
+
+/// The log goes away while the culprit is looked for: nobody is condemned, and nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_goes_away_meanwhile_condemns_nobody() {
+    let plant = poisoned(8, [5]);
+    plant.log.state().takes = Duration::from_millis(10);
+    start(&plant);
+    // The whole batch was tried four times, and the earlier half is in the log.
+    until(|| plant.log.stored().len() == 4).await;
+    plant.log.state().down = Some(Fault::Refuses);
+    until(|| !plant.pipeline.availability.is_available()).await;
+    until(|| plant.queue.state().given_back == 1).await;
+    assert_eq!(plant.letters.buried(), [] as [u64; 0]);
+    plant.log.state().down = None;
+    plant.pipeline.availability.succeeded();
+    until(|| plant.queue.is_empty()).await;
+    assert_eq!(plant.letters.buried(), [5]);
+    let mut stored = plant.log.stored();
+    stored.sort_unstable();
+    assert_eq!(stored, all_but(8, &[5]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn several_events_cost_a_letter_each_in_one_burial() {
     for poison in [vec![0, 1], vec![0, 99], vec![98, 99], vec![20, 50, 51, 70]] {

@@ -1,5 +1,5 @@
 //! Opening a project: its wallet's seed is sealed before anything is kept, and a repeated call
-//! opens no second wallet.
+//! opens no second wallet. Deleting one: only where no milestone ever was.
 
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use tranche_application::idempotency::Claim;
 use tranche_application::mocks::{MockCustody, MockWalletOpener};
 use tranche_application::ports::custody::{CustodyError, SealedWallet, SecretSeed};
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_application::projects::{NewWallet, OpenProject, OpenProjectError, Projects};
+use tranche_application::projects::{
+    DeleteProjectError, NewWallet, OpenProject, OpenProjectError, Projects,
+};
 use tranche_domain::text::ProjectName;
-use tranche_domain::{Action, Policy, Project, Write};
+use tranche_domain::{Action, MilestoneStatus, Policy, Project, Write};
 
-use super::scene::{PROJECT, answered, call, keyed, scoped, stroops};
+use super::scene::{PROJECT, Scene, answered, call, keyed, scoped, stroops};
 use super::script::Step;
 use super::stage::{Stage, conflict, down, refused};
 
@@ -246,4 +248,101 @@ async fn a_store_that_refuses_is_reported() {
         assert!(!incident.critical);
         assert_eq!(incident.context["request_id"], "request-7");
     }
+}
+
+/// A project as it was opened.
+fn untouched() -> Project {
+    Project {
+        version: 1,
+        ..Scene::at(MilestoneStatus::Draft).project
+    }
+}
+
+// T7
+#[tokio::test]
+async fn a_project_without_milestones_is_deleted_with_its_event() {
+    let mut stage = Stage::new();
+    stage.work([
+        Step::Claim(Ok(Claim::New)),
+        Step::Project(Some(untouched())),
+        Step::Record(Ok(())),
+        Step::Bind,
+        Step::Commit(Ok(())),
+    ]);
+    let projects = projects(&mut stage, MockCustody::new());
+    let mut call = keyed("admin");
+    call.expected_version = Some(1);
+    let outcome = projects.delete(PROJECT, &call).await;
+    assert_eq!(outcome.unwrap(), Outcome::Done(untouched()));
+    assert!(stage.rung().await);
+    let seen = stage.seen.lock().unwrap();
+    assert_eq!(seen.bound, [PROJECT.0]);
+    let change = &seen.changes[0];
+    assert_eq!(change.event().action, Action::ProjectDeleted);
+    let Some(Write::Delete(gone)) = change.project() else {
+        panic!("it is deleted: {change:?}");
+    };
+    assert_eq!(gone.version, 2);
+}
+
+// T7
+#[tokio::test]
+async fn a_project_that_others_rely_on_stays() {
+    let had = Project {
+        version: 3,
+        ..untouched()
+    };
+    let mut stage = Stage::new();
+    stage.work([Step::Project(Some(had))]);
+    stage.work([Step::Project(Some(untouched()))]);
+    stage.work([Step::Project(None)]);
+    stage.work([Step::Claim(Ok(Claim::Misused))]);
+    stage.work([Step::Claim(Ok(Claim::Used(answered())))]);
+    stage.work([
+        Step::Project(Some(untouched())),
+        Step::Record(conflict(Conflict::ProjectInUse)),
+    ]);
+    let projects = projects(&mut stage, MockCustody::new());
+    let delete = async |call| projects.delete(PROJECT, &call).await;
+    let had = delete(call("admin")).await;
+    assert!(matches!(had, Err(DeleteProjectError::HadMilestones(_))));
+    let mut late = call("admin");
+    late.expected_version = Some(2);
+    let late = delete(late).await;
+    assert!(matches!(
+        late,
+        Err(DeleteProjectError::VersionMismatch { current: 1 })
+    ));
+    let none = delete(call("admin")).await;
+    assert!(matches!(none, Err(DeleteProjectError::NotFound)));
+    let misused = delete(keyed("admin")).await;
+    assert!(matches!(misused, Err(DeleteProjectError::KeyMisused)));
+    let again = delete(keyed("admin")).await.unwrap();
+    assert_eq!(again, Outcome::AlreadyApplied(answered()));
+    let told = delete(call("admin")).await;
+    assert!(matches!(told, Err(DeleteProjectError::HasWebhooks)));
+    let scoped = delete(scoped("admin", PROJECT)).await;
+    assert!(matches!(scoped, Err(DeleteProjectError::OutOfScope)));
+    assert_eq!(stage.incidents(), []);
+}
+
+// M11
+#[tokio::test]
+async fn a_deletion_is_tried_again_and_its_failure_reported() {
+    let mut stage = Stage::new();
+    for _ in 0..5 {
+        stage.work([
+            Step::Project(Some(untouched())),
+            Step::Record(conflict(Conflict::Retry)),
+        ]);
+    }
+    stage.begin_refused(refused());
+    let projects = projects(&mut stage, MockCustody::new());
+    let busy = projects.delete(PROJECT, &call("admin")).await;
+    assert!(matches!(busy, Err(DeleteProjectError::Store(_))));
+    let down = projects.delete(PROJECT, &call("admin")).await;
+    assert!(matches!(down, Err(DeleteProjectError::Store(_))));
+    let incidents = stage.incidents();
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].operation, "project.deleted");
 }

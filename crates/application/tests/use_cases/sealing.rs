@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tranche_application::ports::store::Conflict;
+use uuid::Uuid;
 
 use super::memory_tree::{Folder, MemoryTree, start};
+use super::scene::time;
 use super::stage::{Answer, Stage, conflict, down};
 
 /// Runs the sealer for so long over this database: when it took turns, and for how many leaves it
@@ -78,6 +80,19 @@ async fn a_conflict_is_tried_again_untold() {
     assert_eq!(stage.incidents().len(), 1, "a conflict hides no outage");
 }
 
+/// Only to be asked to try again is no news: whatever else is in the way is told.
+#[tokio::test(start_paused = true)]
+async fn any_other_conflict_is_told() {
+    let mut stage = Stage::new();
+    let database = answering([conflict(Conflict::Stale), Ok(None)]);
+    let turns = run_for(&mut stage, 110, database).await;
+    assert_eq!(turns, [(0, None), (100, None)]);
+    let incidents = stage.incidents();
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].operation, "audit.seal");
+    assert!(incidents[0].error.contains("changed by someone else"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn sealing_that_hangs_is_given_up_after_a_minute() {
     let mut stage = Stage::new();
@@ -93,4 +108,57 @@ async fn sealing_that_hangs_is_given_up_after_a_minute() {
     stop.cancel();
     sleep(Duration::from_mins(2)).await;
     assert!(task.is_finished());
+}
+
+/// While looking at everything is dear, what is new is seen at once, and what comes late under an older
+/// id within a second.
+#[tokio::test(start_paused = true)]
+async fn late_ids_are_swept_up_each_second_while_that_is_dear() {
+    let mut stage = Stage::new();
+    let database = Arc::new(MemoryTree::default());
+    let (sealer, _) = start(&mut stage, &database, &Arc::new(Folder::default()));
+    let wait = |millis: i64| {
+        let made = time(0).timestamp_millis() + millis;
+        let id = Uuid::from_u128(u128::try_from(made).unwrap() << 80);
+        database.append_under(id, 1, 1);
+    };
+    let step = async || sealer.step(100).await.unwrap();
+    let pass = async |ms| sleep(Duration::from_millis(ms)).await;
+    wait(0);
+    assert_eq!(step().await, 1);
+    wait(-60_000);
+    assert_eq!(step().await, 1, "it costs nothing to look");
+
+    *database.look.lock().unwrap() = Duration::from_millis(6);
+    wait(1);
+    assert_eq!(step().await, 1);
+    wait(-1_900);
+    assert_eq!(step().await, 1, "it may have been on its way");
+    wait(-2_100);
+    wait(-60_000);
+    assert_eq!(step().await, 0);
+    wait(5);
+    assert_eq!(step().await, 1);
+    pass(900).await;
+    assert_eq!(step().await, 0);
+    pass(100).await;
+    assert_eq!(step().await, 2);
+    // An id of tomorrow says nothing of the others.
+    wait(86_400_000);
+    assert_eq!(step().await, 1);
+    wait(10);
+    assert_eq!(step().await, 1);
+    // More than a turn takes is taken by the next ones.
+    pass(1_000).await;
+    for _ in 0..150 {
+        wait(-60_000);
+    }
+    assert_eq!(step().await, 100);
+    assert_eq!(step().await, 50);
+
+    *database.look.lock().unwrap() = Duration::ZERO;
+    pass(1_000).await;
+    assert_eq!(step().await, 0);
+    wait(-60_000);
+    assert_eq!(step().await, 1, "it costs nothing any more");
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tranche_application::audit::erasure::{Erasure, ErasureError};
 use tranche_application::audit::intake::{Intake, Refusal};
 use tranche_application::audit::record::EventRecord;
 use tranche_application::audit::sensitive::{HELD, Rules, Sensitive};
@@ -13,7 +14,7 @@ use tranche_application::keys::KeyRing;
 use tranche_application::mocks::MockSubjectKeys;
 use tranche_application::ports::custody::{CustodyError, SealedSecret, SealedWallet, Sealer};
 use tranche_application::ports::store::StoreError;
-use tranche_application::ports::subject_keys::SubjectKey;
+use tranche_application::ports::subject_keys::{Mentions, SubjectKey};
 use tranche_domain::Origin;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -149,6 +150,28 @@ async fn an_origin_that_cannot_be_sealed_is_left_out() {
         .await;
     assert_eq!(left.ip_address, origin.ip_address, "no rule names it");
     assert!(left.user_agent.is_none() && left.sealed.is_some());
+}
+
+/// Counting ends when its time is over, and what ended it is told apart from a store that is away.
+#[tokio::test]
+async fn a_count_that_takes_too_long_says_so() {
+    let five = Duration::from_secs(5);
+    let looked = async |answer: fn() -> Result<Mentions, StoreError>| {
+        let (mut keys, _) = kept();
+        keys.expect_mentions()
+            .withf(move |_, actor, longest| actor == "ada" && *longest == Some(five))
+            .returning(move |_, _, _| answer());
+        let erasure = Erasure::new(Stage::new().services(), sensitive("$.email", keys));
+        erasure.look("ada", Some(five)).await
+    };
+    assert!(looked(|| Ok(Mentions::default())).await.is_ok());
+    let refused = looked(|| Err(StoreError::TooMuch)).await;
+    assert!(matches!(refused, Err(ErasureError::TooMany)), "{refused:?}");
+    let refused = looked(|| Err(StoreError::timeout())).await;
+    assert!(
+        matches!(refused, Err(ErasureError::Store(_))),
+        "{refused:?}"
+    );
 }
 
 #[test]

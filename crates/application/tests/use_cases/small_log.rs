@@ -154,15 +154,11 @@ impl Tree for SmallLog {
         unreachable!("no copy asks for it")
     }
 
-    async fn is_waiting(&self) -> Result<bool, StoreError> {
+    async fn is_waiting(&self, _: Uuid) -> Result<bool, StoreError> {
         unreachable!("no copy asks for it")
     }
 
     async fn begin_sealing(&self) -> Result<Option<Box<dyn Sealing>>, StoreError> {
-        unreachable!("no copy asks for it")
-    }
-
-    async fn checkpoints(&self, _: u64, _: u32) -> Result<Vec<Checkpoint>, StoreError> {
         unreachable!("no copy asks for it")
     }
 

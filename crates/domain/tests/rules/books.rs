@@ -1,7 +1,7 @@
 //! A project's books at their edges.
 
-use tranche_domain::project::BooksError;
-use tranche_domain::{Amount, BurnPolicy, Milestone, MilestoneStatus, Policy};
+use tranche_domain::project::{BooksError, HadMilestones};
+use tranche_domain::{Action, Amount, BurnPolicy, Fact, Milestone, MilestoneStatus, Policy, Write};
 
 use crate::scene::{
     MAKER, Scene, TREASURER, act, burn, failure, plan_of, project, stroops, written,
@@ -104,4 +104,30 @@ fn books_that_contradict_themselves_are_refused_and_not_repaired() {
     counted.completed_milestones = counted.total_milestones;
     let error = draft.milestone.delete(counted, &act).unwrap_err();
     assert_eq!(error.why.code(), "project.books_inconsistent");
+}
+
+#[test]
+fn a_project_goes_only_while_no_milestone_ever_was() {
+    let opened = project(1_000, 100, Policy::default());
+    let deleted = opened.clone().delete(&act("admin", 5)).unwrap();
+    let event = deleted.event();
+    assert_eq!(event.action, Action::ProjectDeleted);
+    assert_eq!(event.project_id, Some(opened.id));
+    let told = |name: &str| event.metadata.get(name).cloned();
+    assert_eq!(told("wallet_account_id"), Some(Fact::from("GWALLET")));
+    let Some(Write::Delete(gone)) = deleted.project() else {
+        panic!("it goes: {deleted:?}");
+    };
+    assert_eq!(gone.version, 2);
+
+    let drafted = Milestone::draft(plan_of(1), opened, &act(MAKER, 1)).unwrap();
+    let (project, milestone) = (written(drafted.project()), written(drafted.milestone()));
+    let refused = project.clone().delete(&act("admin", 5));
+    assert_eq!(refused.unwrap_err(), HadMilestones);
+    // Nor when it is deleted again: its evidence stays.
+    let undone = milestone.delete(project, &act(MAKER, 2)).unwrap();
+    let empty = written(undone.project());
+    assert_eq!(empty.total_milestones, 0);
+    let refused = empty.delete(&act("admin", 5));
+    assert_eq!(refused.unwrap_err(), HadMilestones);
 }

@@ -8,10 +8,18 @@ use tranche_domain::{Action, Fact, Role, Severity};
 use crate::scene::{CHECKER, MAKER, Scene, TREASURER, act, burn, plan_of, project, reason};
 use tranche_domain::{Milestone, MilestoneStatus, Policy};
 
-const ACTIONS: [(Action, &str, Severity); 33] = [
+const ACTIONS: [(Action, &str, Severity); 38] = [
     (Action::AuditExported, "audit.exported", Severity::Warning),
     (Action::SubjectErased, "subject.erased", Severity::Critical),
+    (Action::TrailChanged, "trail.changed", Severity::Warning),
+    (Action::TrailsCleaned, "trails.cleaned", Severity::Info),
+    (
+        Action::TrailsBackendSwitched,
+        "trails.backend_switched",
+        Severity::Warning,
+    ),
     (Action::ProjectCreated, "project.created", Severity::Info),
+    (Action::ProjectDeleted, "project.deleted", Severity::Warning),
     (
         Action::MilestoneCreated,
         "milestone.created",
@@ -114,6 +122,11 @@ const ACTIONS: [(Action, &str, Severity); 33] = [
     (
         Action::RetentionHoldLifted,
         "retention.hold_lifted",
+        Severity::Critical,
+    ),
+    (
+        Action::RetentionExpiring,
+        "retention.expiring",
         Severity::Critical,
     ),
     (Action::RetentionRun, "retention.run", Severity::Warning),

@@ -24,6 +24,12 @@ mod scene;
 #[cfg(test)]
 mod texts;
 #[cfg(test)]
+mod trail_parts;
+#[cfg(test)]
+mod trail_sums;
+#[cfg(test)]
+mod trails;
+#[cfg(test)]
 mod transitions;
 #[cfg(test)]
 mod verdict_table;

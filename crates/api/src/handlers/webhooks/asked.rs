@@ -1,29 +1,21 @@
 //! What is asked for in a webhook's body.
 
 use serde_json::Value;
-use tranche_application::audit::filter::EventFilter;
 use tranche_application::webhooks::NewWebhook;
-use tranche_domain::audit::Severity;
-use uuid::Uuid;
 
-use crate::form::{Flaw, Form};
+use crate::audit_query::{Asked, conditions, several};
+use crate::form::{Flaw, Form, line};
 use crate::problem::Problem;
 use crate::receivers::address::{Reach, receiver};
 
-/// The longest list of values in a filter.
-const MOST_VALUES: usize = 100;
-/// The largest document that details are compared with, in bytes.
-const MOST_DETAILS: usize = 4_096;
-
 /// Reads a webhook.
 pub fn webhook(mut form: Form, reach: Reach) -> Result<NewWebhook, Problem> {
-    let url = form.required("url", |value| {
-        let text = value.as_str().ok_or("must be a string")?;
-        receiver(text, reach)
-    });
+    let url = form.required("url", |value| receiver(a_string(value)?, reach));
     let description = form.optional("description", line(200));
     let filter = form
-        .object("filter", "filter.", |form| Some(filter(form)))
+        .object("filter", "filter.", |form| {
+            Some(conditions(&mut Body(form)))
+        })
         .unwrap_or_default();
     form.finish(|| {
         let url = url?;
@@ -36,63 +28,36 @@ pub fn webhook(mut form: Form, reach: Reach) -> Result<NewWebhook, Problem> {
     })
 }
 
-/// Conditions, field by field.
-pub fn filter(form: &mut Form) -> EventFilter {
-    let severities = form.optional("severity", |value| {
-        let names = list(value)?;
-        match names.iter().find(|name| Severity::named(name).is_none()) {
-            Some(_) => Err("must be some of info, warning, critical".to_owned()),
-            None => Ok(names),
-        }
-    });
-    EventFilter {
-        severities: severities.unwrap_or_default(),
-        actions: form.optional("action", list).unwrap_or_default(),
-        actors: form.optional("actor", list).unwrap_or_default(),
-        resource_types: form.optional("resource_type", list).unwrap_or_default(),
-        resource_id: form.optional("resource_id", line(500)),
-        project_id: form.optional("project_id", id),
-        milestone_id: form.optional("milestone_id", id),
-        text: form.optional("q", line(200)),
-        details: form.optional("details", |value| match value {
-            Value::Object(_) if value.to_string().len() <= MOST_DETAILS => Ok(value.clone()),
-            _ => Err(format!("must be an object of at most {MOST_DETAILS} bytes")),
-        }),
-        ..EventFilter::default()
+/// Conditions as JSON has them: strings, lists of strings, and an object.
+struct Body<'a>(&'a mut Form);
+
+impl Asked for Body<'_> {
+    fn one<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, Flaw>) -> Option<T> {
+        self.0.optional(name, |value| read(a_string(value)?))
+    }
+
+    fn list(&mut self, name: &str, read: impl Fn(&str) -> Result<String, Flaw>) -> Vec<String> {
+        let values = self.0.optional(name, |value| {
+            let strings: Option<Vec<&str>> = value
+                .as_array()
+                .filter(|values| !values.is_empty())
+                .and_then(|values| values.iter().map(Value::as_str).collect());
+            several(&strings.ok_or("must be a list of strings")?, read)
+        });
+        values.unwrap_or_default()
+    }
+
+    fn document(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<Value, Flaw>,
+    ) -> Option<Value> {
+        self.0.optional(name, |value| read(&value.to_string()))
     }
 }
 
-/// A list of short texts.
-fn list(value: &Value) -> Result<Vec<String>, Flaw> {
-    let flaw = || format!("must be a list of 1 to {MOST_VALUES} strings of 1 to 200 characters");
-    let values = value.as_array().ok_or_else(flaw)?;
-    if !(1..=MOST_VALUES).contains(&values.len()) {
-        return Err(flaw());
-    }
-    let texts = values
-        .iter()
-        .map(|value| line(200)(value).map_err(|_| flaw()));
-    texts.collect()
-}
-
-/// A text on one line.
-fn line(most: usize) -> impl Fn(&Value) -> Result<String, Flaw> {
-    move |value| match value.as_str() {
-        Some(text)
-            if (1..=most).contains(&text.chars().count())
-                && !text.chars().any(char::is_control) =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err(format!(
-            "must be a string of 1 to {most} characters on one line"
-        )),
-    }
-}
-
-fn id(value: &Value) -> Result<Uuid, Flaw> {
-    let id = value.as_str().and_then(|text| text.parse().ok());
-    id.ok_or_else(|| "must be a UUID".to_owned())
+fn a_string(value: &Value) -> Result<&str, Flaw> {
+    value.as_str().ok_or_else(|| "must be a string".to_owned())
 }
 
 /// A place in the log.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Follower, Part};
+use super::{Follower, HELD_BYTES, PAGE, Part, weight};
 use crate::audit::backoff::Backoff;
 use crate::audit::filter::EventFilter;
 use crate::audit::record::LoggedEvent;
-use crate::ports::audit_search::Scope;
+use crate::ports::audit_search::{InOrder, Scope};
 
 /// The next stretch of the log.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Subscription {
     parts: Receiver<Arc<Part>>,
     /// There is, or may be, something between its position and what is broadcast.
     is_behind: bool,
+    /// How many leaves its next page looks at: fewer where events are large.
+    leaves: u32,
     backoff: Backoff,
     lagged: u64,
 }
@@ -42,6 +44,7 @@ impl Subscription {
             scope,
             position: from,
             is_behind: true,
+            leaves: PAGE,
             backoff: Backoff::default(),
             lagged: 0,
         }
@@ -81,7 +84,7 @@ impl Subscription {
             // Never closed.
             let _turn = self.follower.reads.acquire().await.ok();
             self.follower
-                .read(self.position, &self.filter, self.scope)
+                .read(self.position, &self.filter, self.scope, self.leaves)
                 .await
         };
         let page = match page {
@@ -96,10 +99,24 @@ impl Subscription {
             self.is_behind = false;
             return None;
         }
-        Some(Stretch {
-            events: page.events.into_iter().map(Arc::new).collect(),
-            next: page.next,
-        })
+        Some(self.held(page))
+    }
+
+    /// What of a page it holds while its reader takes it: the rest is read again later.
+    fn held(&mut self, page: InOrder) -> Stretch {
+        let mut next = page.next;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for event in page.events {
+            bytes += weight::of(&event);
+            if bytes > HELD_BYTES && !events.is_empty() {
+                next = event.leaf_index.unwrap_or(next);
+                break;
+            }
+            events.push(Arc::new(event));
+        }
+        let looked = u32::try_from(next - self.position).unwrap_or(PAGE);
+        self.leaves = looked.saturating_mul(2).clamp(1, PAGE);
+        Stretch { events, next }
     }
 
     /// The next part that is broadcast, if it goes on where this stands.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Retention, RunError};
 use crate::audit::meters::Meters;
 use crate::audit::own;
+use crate::daily::Daily;
 use crate::ports::store::{Conflict, StoreError};
 
 /// How often the time of day is looked at.
@@ -19,28 +20,6 @@ const EVERY: Duration = Duration::from_mins(1);
 const FAILED: Duration = Duration::from_mins(15);
 /// How often it is seen how late the oldest part is.
 const MEASURED: u32 = 5;
-
-/// A time of day, in UTC; `None`: never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Daily(pub Option<NaiveTime>);
-
-impl Daily {
-    /// When it was that time last, this moment included.
-    #[must_use]
-    pub fn last(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let today = now.date_naive().and_time(self.0?).and_utc();
-        if today <= now {
-            return Some(today);
-        }
-        today.checked_sub_days(Days::new(1))
-    }
-
-    /// When it will be that time next.
-    #[must_use]
-    pub fn next(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.last(now)?.checked_add_days(Days::new(1))
-    }
-}
 
 /// Runs retention daily.
 #[derive(Clone)]
@@ -64,11 +43,12 @@ impl DailyRuns {
     /// Runs daily until cancelled. A run that is cut off is finished by the next.
     pub async fn run(self, stop: CancellationToken) {
         let (mut told, mut rounds) = (false, 0_u32);
+        let mut known = (TimeDelta::zero(), self.retention.services.clock.now());
         loop {
             let looked = async {
                 let looked = self.look().await;
                 if rounds.is_multiple_of(MEASURED) || matches!(looked, Ok(true)) {
-                    self.measure().await;
+                    self.measure(&mut known).await;
                 }
                 looked
             };
@@ -127,10 +107,14 @@ impl DailyRuns {
             .any(|run| run.due_at == Some(due_at) && run.ended_at.is_some()))
     }
 
-    async fn measure(&self) {
-        // While the store does not say, what it said last stands.
+    /// Tells how late the oldest part is. While the store does not say, it grows later by the hour than it
+    /// was when that was known, so that whoever watches it sees that nothing goes on.
+    async fn measure(&self, (lag, at): &mut (TimeDelta, DateTime<Utc>)) {
+        let now = self.retention.services.clock.now();
         if let Ok(overview) = self.retention.overview().await {
-            self.meters.retention_is_late(overview.lag());
+            (*lag, *at) = (overview.lag(), now);
         }
+        let since = (now - *at).max(TimeDelta::zero());
+        self.meters.retention_is_late(*lag + since);
     }
 }

@@ -9,16 +9,18 @@ use uuid::Uuid;
 
 use super::Retention;
 use crate::audit::record::EventRecord;
+use crate::audit::tree::keeper::{CompareError, Contradiction};
 use crate::audit::tree::merkle;
 use crate::call::Caller;
 use crate::failpoint::failpoint;
 use crate::ports::event_archive::{ArchiveError, Contents};
+use crate::ports::kept::KeepError;
 use crate::ports::monitor::Incident;
 use crate::ports::retention::{
     ArchiveFile, Expiry, Figures, LeafRecord, Leaving, Part, Run, Step, Term, Turn,
 };
 use crate::ports::store::{Conflict, StoreError};
-use crate::services::{TRIES, may_retry, with_causes};
+use crate::services::{may_retry, with_causes};
 
 /// Names the work in reports.
 const OPERATION: &str = "retention.run";
@@ -97,15 +99,34 @@ pub enum RunError {
 
 /// Why a part stays.
 #[derive(Debug, Error)]
-enum Stays {
+pub(super) enum Stays {
     #[error("event {0} has no place in the tree yet")]
     NotSealed(Uuid),
+    #[error(
+        "the event that says that it goes has no place in the tree yet: it goes with a later run, \
+         when a process that seals has been at work"
+    )]
+    NotAnnounced,
     #[error("event {0} is not what its leaf says: look into it before it is lost")]
     Altered(Uuid),
+    #[error("nothing goes out: {0}")]
+    Contradicted(Contradiction),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<CompareError> for Stays {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Contradiction(contradiction) => Self::Contradicted(contradiction),
+            CompareError::Kept(error) => error.into(),
+            CompareError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl Retention {
@@ -170,7 +191,7 @@ impl Retention {
         let mut done = Vec::new();
         if leapt.is_none() {
             self.archive_all(turn, &run, &mut done).await?;
-            self.expire_all(turn, &run, &mut done).await?;
+            self.expire_all(turn, &run, caller, &mut done).await?;
         }
         run.figures = figures(&done);
         run.ended_at = Some(self.services.clock.now());
@@ -211,6 +232,7 @@ impl Retention {
         &self,
         turn: &mut dyn Turn,
         run: &Run,
+        caller: &Caller,
         done: &mut Vec<Done>,
     ) -> Result<(), StoreError> {
         for (part, work) in self.due(run.started_at).await? {
@@ -218,7 +240,7 @@ impl Retention {
                 continue;
             }
             if part.held_by.is_empty() {
-                let gone = self.expire(turn, &part, run).await;
+                let gone = self.expire(turn, &part, run, caller).await;
                 done.push(self.told(part, work, gone));
             } else {
                 done.push(Done {
@@ -254,6 +276,7 @@ impl Retention {
         turn: &mut dyn Turn,
         part: &Part,
         run: &Run,
+        caller: &Caller,
     ) -> Result<Option<ArchiveFile>, Stays> {
         let file = self.export(turn, part, run).await?;
         failpoint!("retention.exported");
@@ -266,6 +289,8 @@ impl Retention {
                 break;
             }
         }
+        self.announce(turn, part, file.as_ref(), run, caller)
+            .await?;
         let term = Term {
             days: self.policies.of(part.severity).keep(),
             as_of: run.started_at,
@@ -308,8 +333,8 @@ impl Retention {
             events += rows.len() as u64;
             writer.write(rows).await?;
         }
-        let checkpoint = match &self.tree {
-            Some(tree) => tree.checkpoint().await?,
+        let checkpoint = match &self.keeper {
+            Some(keeper) => keeper.to_give_out().await?,
             None => None,
         };
         let contents = Contents {
@@ -362,26 +387,10 @@ impl Retention {
             .with("held_parts", count(figures.held_parts.into()))
             .with("failed_parts", count(figures.failed_parts.into()))
             .with("only_looked", Fact::text(leapt.is_some()));
-        let event = EventRecord::from(&event);
-        let mut tries = 1;
-        let posted = loop {
-            match self.post(&event).await {
-                Err(error) if may_retry(&error) && tries < TRIES => tries += 1,
-                posted => break posted,
-            }
-        };
-        if let Err(error) = posted {
+        if let Err(error) = self.services.post(&EventRecord::from(&event)).await {
             let context = json!({ "run": run.id });
             self.services.report_store(OPERATION, true, &error, context);
         }
-    }
-
-    async fn post(&self, event: &EventRecord) -> Result<(), StoreError> {
-        let mut work = self.services.store.begin().await?;
-        work.audit().post(event).await?;
-        work.commit().await?;
-        self.services.outbox.notify_one();
-        Ok(())
     }
 }
 
@@ -420,6 +429,9 @@ fn why(error: &Stays) -> String {
         }
         Stays::Store(StoreError::Inconsistent(why)) => why.clone(),
         Stays::Store(_) => "the store did not do it; the service's log says why".to_owned(),
+        Stays::Keep(_) => {
+            "the newest checkpoint could not be kept; the service's log says why".to_owned()
+        }
         Stays::Archive(_) => "the archive did not take it; the service's log says why".to_owned(),
         other => other.to_string(),
     }

@@ -112,6 +112,8 @@ struct State {
     /// The newest that is kept, and may be served.
     kept: Option<Checkpoint>,
     contradiction: Option<Contradiction>,
+    /// How often one was found.
+    contradictions: u64,
     /// Why the newest could not be kept.
     not_kept: Option<String>,
 }
@@ -123,6 +125,9 @@ pub struct Standing {
     pub kept: Option<Checkpoint>,
     /// Why nothing is sealed any more.
     pub contradiction: Option<Contradiction>,
+    /// How often something was found that contradicts what was kept: what was read of the tree before
+    /// may be of another history.
+    pub contradictions: u64,
     /// Why the newest checkpoint could not be kept.
     pub not_kept: Option<String>,
 }
@@ -195,6 +200,7 @@ impl Keeper {
         Standing {
             kept: state.kept.clone(),
             contradiction: state.contradiction.clone(),
+            contradictions: state.contradictions,
             not_kept: state.not_kept.clone(),
         }
     }
@@ -269,10 +275,34 @@ impl Keeper {
             self.0.folder.keep(&newest).await?;
             failpoint!("keep.done");
         }
-        if kept.is_none_or(|kept| kept <= newest.size) {
-            self.state().kept = Some(newest);
+        let mut state = self.state();
+        // Whoever followed at the same time may have kept a newer one.
+        if state
+            .kept
+            .as_ref()
+            .is_none_or(|kept| kept.size <= newest.size)
+        {
+            state.kept = Some(newest);
         }
         Ok(())
+    }
+
+    /// The newest checkpoint, for whoever takes it out of here: it extends what was kept, and is kept
+    /// itself, so that no restored database contradicts it unnoticed. `None` while nothing is sealed.
+    ///
+    /// # Errors
+    /// [`CompareError`].
+    pub async fn to_give_out(&self) -> Result<Option<Checkpoint>, CompareError> {
+        let followed = timeout(LONGEST_LOOK, self.follow()).await;
+        let followed = followed.unwrap_or_else(|_| Err(StoreError::timeout().into()));
+        let state = self.state();
+        match followed {
+            // A folder that takes no more still holds the one before, which the database extends.
+            Err(CompareError::Kept(_)) if state.contradiction.is_none() && state.kept.is_some() => {
+            }
+            followed => followed?,
+        }
+        Ok(state.kept.clone())
     }
 
     /// What the store's tree must extend: the newest that was seen, or kept. To be asked before the
@@ -378,6 +408,7 @@ impl Keeper {
     pub(super) fn contradicted(&self, contradiction: Contradiction) -> CompareError {
         let is_new = {
             let mut state = self.state();
+            state.contradictions += 1;
             let before = state.contradiction.replace(contradiction.clone());
             before.as_ref() != Some(&contradiction)
         };

@@ -38,15 +38,11 @@ pub fn root_over(hashes: &[Hash]) -> Hash {
         [] => Sha256::digest([]).into(),
         [only] => *only,
         several => {
-            let (left, right) = several.split_at(largest_power_below(several.len()));
+            // The largest power of two below it.
+            let (left, right) = several.split_at(several.len().next_power_of_two() / 2);
             node_hash(&root_over(left), &root_over(right))
         }
     }
-}
-
-/// The largest power of two below this number, which is at least two.
-const fn largest_power_below(count: usize) -> usize {
-    1 << (count - 1).ilog2()
 }
 
 /// How many hashes a level has in a tree of this size.

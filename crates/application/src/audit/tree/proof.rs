@@ -112,7 +112,7 @@ impl<'a, H: Hashes + ?Sized> Tiles<'a, H> {
         let mut path = Vec::new();
         let (mut from, mut to) = (0, self.size);
         while to - from > 1 {
-            let middle = from + power_below(to - from);
+            let middle = from + (to - from).next_power_of_two() / 2;
             if index < middle {
                 path.push(self.root(middle, to).await?);
                 to = middle;
@@ -138,7 +138,7 @@ impl<'a, H: Hashes + ?Sized> Tiles<'a, H> {
         // Whether the former tree is the left part of what is looked at, whole: its root is known.
         let mut is_known = true;
         while former != to {
-            let middle = from + power_below(to - from);
+            let middle = from + (to - from).next_power_of_two() / 2;
             if former <= middle {
                 proof.push(self.root(middle, to).await?);
                 to = middle;
@@ -158,11 +158,6 @@ impl<'a, H: Hashes + ?Sized> Tiles<'a, H> {
 
 fn missing(level: u8, place: u64) -> StoreError {
     StoreError::Inconsistent(format!("the tree lacks its hash {place} of level {level}"))
-}
-
-/// The largest power of two below this number, which is at least two.
-const fn power_below(count: u64) -> u64 {
-    1 << (count - 1).ilog2()
 }
 
 /// Whether the path leads from this record, in this place, to this root (RFC 9162, 2.1.3.2).

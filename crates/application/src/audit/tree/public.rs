@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::keeper::{Contradiction, Keeper};
 use super::merkle::{WIDTH, hashes_at};
 use super::proof::{Tiles, includes};
+use super::served_tiles::ServedTiles;
 use crate::ports::audit_search::{AuditSearch, Scope};
 use crate::ports::store::StoreError;
 use crate::ports::tree::{Checkpoint, Hash, LeafRecord, Tree};
@@ -50,6 +51,9 @@ pub enum ProofError {
         /// Its place.
         index: u64,
     },
+    /// As many as this process serves at once read the tree already.
+    #[error("too many others read the tree")]
+    Busy,
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,6 +87,7 @@ pub struct Consistency {
 #[derive(Clone)]
 pub struct PublicLog {
     tree: Arc<dyn Tree>,
+    tiles: Arc<ServedTiles>,
     search: Arc<dyn AuditSearch>,
     keeper: Keeper,
 }
@@ -92,6 +97,7 @@ impl PublicLog {
     #[must_use]
     pub fn new(tree: Arc<dyn Tree>, search: Arc<dyn AuditSearch>, keeper: Keeper) -> Self {
         Self {
+            tiles: Arc::new(ServedTiles::new(tree.clone())),
             tree,
             search,
             keeper,
@@ -127,28 +133,25 @@ impl PublicLog {
     /// Hashes of a tile; `None` where the tree does not reach.
     ///
     /// # Errors
-    /// [`ProofError::Contradicted`], or [`ProofError::Store`]: an inconsistency when it lacks some.
+    /// [`ProofError::Contradicted`], [`ProofError::Busy`], or [`ProofError::Store`]: an inconsistency
+    /// when it lacks some.
     pub async fn tile(&self, level: u8, tile: TileOf) -> Result<Option<Vec<Hash>>, ProofError> {
-        let Some(from) = self.covers(level, tile)? else {
+        let history = self.keeper.standing().contradictions;
+        if self.covers(level, tile)?.is_none() {
             return Ok(None);
-        };
-        let count = u32::from(tile.width);
-        let hashes = self.tree.hashes(level, from, count).await?;
-        if hashes.len() == usize::from(tile.width) {
-            return Ok(Some(hashes));
         }
-        let lacking = format!("the tile {} of level {level} is not whole", tile.number);
-        Err(StoreError::Inconsistent(lacking).into())
+        self.tiles.hashes(history, level, tile).await.map(Some)
     }
 
     /// The records of a tile of leaves; `None` where the tree does not reach.
     ///
     /// # Errors
-    /// [`ProofError::Contradicted`], or [`ProofError::Store`]: an inconsistency when it lacks some.
+    /// As [`PublicLog::tile`].
     pub async fn records(&self, tile: TileOf) -> Result<Option<Vec<Vec<u8>>>, ProofError> {
         let Some(from) = self.covers(0, tile)? else {
             return Ok(None);
         };
+        let _turn = self.tiles.turn().await?;
         let records = self.tree.records(from, u32::from(tile.width)).await?;
         let texts: Vec<Vec<u8>> = records.into_iter().filter_map(|leaf| leaf.record).collect();
         if texts.len() == usize::from(tile.width) {
@@ -204,6 +207,7 @@ impl PublicLog {
         if from > to || to > size {
             return Err(ProofError::Beyond { size });
         }
+        let _turn = self.tiles.turn().await?;
         let mut tree = self.tree.as_ref();
         let hashes = Tiles::new(&mut tree, to).consistency(from).await?;
         Ok(Consistency { from, to, hashes })

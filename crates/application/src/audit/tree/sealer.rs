@@ -4,14 +4,20 @@
 //! Before anything is signed, the tree in the store is compared with what this process has kept or
 //! seen ([`Keeper`]): what does not extend it is left alone. The right edge of the tree is remembered
 //! from turn to turn and trusted only as far as it gives the root that was signed last.
+//!
+//! What was sealed may lie dead in the database for as long as somebody reads an old moment of it, so
+//! that a look at all that waits takes ever longer. Then it is taken once a second, and in between what
+//! waits is looked for where the last ids were sealed: ids rise with time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::keeper::{CompareError, Contradiction, Keeper};
 use super::merkle::{Frontier, WIDTH, hashes_at};
@@ -32,14 +38,65 @@ const QUIET: Duration = Duration::from_millis(20);
 /// The longest that one transaction may take.
 const LONGEST_STEP: Duration = Duration::from_mins(1);
 
+/// A look at all that waits that takes longer than this is dear.
+const DEAR: Duration = Duration::from_millis(5);
+/// How often one that is dear is taken.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How far below the last id sealed others may still be on their way, in milliseconds.
+const MARGIN: i64 = 2_000;
+
+/// What a turn leaves to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The right edge of the tree after the last turn, unless it failed.
+    edge: Option<Frontier>,
+    /// Where the last ids were sealed.
+    floor: Uuid,
+    /// When all that waited was taken last.
+    swept_at: Option<Instant>,
+    /// Whether the last look at all of it was dear.
+    is_dear: bool,
+}
+
+impl Memory {
+    /// From which id on to look now.
+    fn from(&self, now: Instant) -> Uuid {
+        match self.swept_at {
+            Some(swept_at) if self.is_dear && now - swept_at < SWEEP => self.floor,
+            _ => Uuid::nil(),
+        }
+    }
+
+    /// A look took so long.
+    fn looked(&mut self, from: Uuid, took: Duration) {
+        if from.is_nil() {
+            self.is_dear = took > DEAR;
+        }
+    }
+
+    /// Nothing that waited from this id on is left.
+    const fn swept(&mut self, from: Uuid, now: Instant) {
+        if from.is_nil() {
+            self.swept_at = Some(now);
+        }
+    }
+
+    /// Ids up to this one were sealed. One of the future says nothing of the others.
+    fn reached(&mut self, highest: Uuid, now: DateTime<Utc>) {
+        let made = i64::try_from(highest.as_u128() >> 80).unwrap_or(i64::MAX);
+        let floor = made.min(now.timestamp_millis()).saturating_sub(MARGIN);
+        let floor = Uuid::from_u128(u128::try_from(floor).unwrap_or_default() << 80);
+        self.floor = self.floor.max(floor);
+    }
+}
+
 /// Seals events. Several processes may try: one at a time does it.
 #[derive(Clone)]
 pub struct Sealer {
     services: Services,
     tree: Arc<dyn Tree>,
     keeper: Keeper,
-    /// The right edge of the tree after the last turn, unless it failed.
-    edge: Arc<Mutex<Option<Frontier>>>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl Sealer {
@@ -50,7 +107,7 @@ impl Sealer {
             services,
             tree,
             keeper,
-            edge: Arc::default(),
+            memory: Arc::default(),
         }
     }
 
@@ -106,40 +163,56 @@ impl Sealer {
     }
 
     async fn turn(&self, batch: u32) -> Result<u64, CompareError> {
-        let mut edge = self.edge.lock().await;
-        if edge.is_some() && !self.tree.is_waiting().await? {
-            return Ok(0);
+        let mut memory = self.memory.lock().await;
+        let now = Instant::now();
+        let from = memory.from(now);
+        if memory.edge.is_some() {
+            let is_waiting = self.tree.is_waiting(from).await?;
+            memory.looked(from, now.elapsed());
+            if !is_waiting {
+                memory.swept(from, now);
+                return Ok(0);
+            }
         }
         let seen = self.keeper.seen().await?;
         let Some(mut sealing) = self.tree.begin_sealing().await? else {
+            // Whoever has the turn seals what was seen; what is left is looked for within a second.
+            memory.swept(from, now);
             return Ok(0);
         };
         let newest = sealing.checkpoint().await?;
         self.keeper
             .compare(&mut sealing, seen, newest.as_ref())
             .await?;
-        let remembered = edge.take();
+        let remembered = memory.edge.take();
         let mut grown = Grown::from(remembered, newest.as_ref(), &mut sealing)
             .await
             .map_err(|error| self.broken(error, newest.as_ref()))?;
         self.keeper.sound();
-        let sealed = grown.by(batch, &mut sealing).await?;
+        let sealed = grown.by(from, batch, &mut sealing).await?;
         if sealed == 0 && newest.is_some() {
             // A leaf that had its place waits no more.
             sealing.commit().await?;
-            *edge = grown.remembered();
+            memory.swept(from, now);
+            memory.edge = grown.remembered();
             return Ok(0);
         }
         let (size, root) = (grown.edge.size(), grown.edge.root());
-        let now = self.services.clock.now();
-        let checkpoint = self.keeper.key().sign(size, root, now);
+        let signed_at = self.services.clock.now();
+        let checkpoint = self.keeper.key().sign(size, root, signed_at);
         failpoint!("seal.signed");
         sealing.keep(&grown.nodes, &checkpoint).await?;
         failpoint!("seal.kept");
         sealing.commit().await?;
         failpoint!("seal.committed");
         self.keeper.sealed(&checkpoint);
-        *edge = grown.remembered();
+        if sealed < u64::from(batch) && !grown.may_lag {
+            memory.swept(from, now);
+        }
+        if let Some(highest) = grown.highest {
+            memory.reached(highest, signed_at);
+        }
+        memory.edge = grown.remembered();
         Ok(sealed)
     }
 
@@ -161,6 +234,8 @@ struct Grown {
     /// Whether leaves may have their places that no checkpoint covers: they were given before
     /// checkpoints were signed.
     may_lag: bool,
+    /// The highest id of an event whose leaf got its place.
+    highest: Option<Uuid>,
 }
 
 impl Grown {
@@ -180,6 +255,7 @@ impl Grown {
                 edge,
                 nodes: Vec::new(),
                 may_lag: false,
+                highest: None,
             });
         }
         let mut levels = Vec::new();
@@ -199,6 +275,7 @@ impl Grown {
             edge,
             nodes: Vec::new(),
             may_lag: true,
+            highest: None,
         })
     }
 
@@ -208,7 +285,12 @@ impl Grown {
     }
 
     /// Lets it grow by up to so many leaves, and says by how many.
-    async fn by(&mut self, batch: u32, sealing: &mut Box<dyn Sealing>) -> Result<u64, StoreError> {
+    async fn by(
+        &mut self,
+        from: Uuid,
+        batch: u32,
+        sealing: &mut Box<dyn Sealing>,
+    ) -> Result<u64, StoreError> {
         if self.may_lag {
             let lagging = sealing.hashes(0, self.edge.size(), batch).await?;
             for hash in &lagging {
@@ -219,7 +301,7 @@ impl Grown {
             }
             self.may_lag = false;
         }
-        let leaves = sealing.number(batch).await?;
+        let leaves = sealing.number(from, batch).await?;
         for leaf in &leaves {
             if leaf.index != self.edge.size() {
                 return Err(StoreError::Inconsistent(format!(
@@ -231,6 +313,7 @@ impl Grown {
             }
             self.edge.push(leaf.hash, &mut self.nodes);
         }
+        self.highest = leaves.iter().map(|leaf| leaf.event_id).max();
         Ok(leaves.len() as u64)
     }
 }

@@ -35,6 +35,10 @@ kinds! {
     RowWithoutLeaf = "row_without_leaf";
     /// A leaf has no row, and its row did not expire: it was deleted.
     LeafWithoutRow = "leaf_without_row";
+    /// A row is gone as if it had expired, before its time.
+    ExpiredEarly = "expired_early";
+    /// A part of the log is said to have expired, and no event in the tree said so before.
+    ExpiredUnannounced = "expired_unannounced";
     /// A row's key is none.
     RowWithoutKey = "row_without_key";
     /// An event has several leaves.

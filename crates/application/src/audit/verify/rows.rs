@@ -6,33 +6,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Deserialize;
+use tranche_domain::{Action, Severity};
 use uuid::Uuid;
 
 use super::Course;
 use super::cursor::Cursor;
 use super::finding::{Finding, Kind};
+use super::let_go::{LetGo, Missing};
 use super::recount::Recount;
 use crate::audit::record::EventRecord;
 use crate::audit::tree::merkle::leaf_hash;
 use crate::ports::store::StoreError;
 use crate::ports::tree::Hash;
-use crate::ports::verification::{
-    ExpiredPart, Place, Recorded, Repeated, Snapshot, StoredEvent, StoredLeaf,
-};
+use crate::ports::verification::{Place, Recorded, Repeated, Snapshot, StoredEvent, StoredLeaf};
 
 /// What a leaf's record says of the event that is gone.
 #[derive(Deserialize)]
 struct Gone {
     id: Uuid,
     severity: String,
+    action: String,
+    resource_id: Option<String>,
 }
 
 /// What a range came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rows {
     pub recount: Recount,
     /// What may be missing.
-    let_go: Arc<[ExpiredPart]>,
+    let_go: Arc<LetGo>,
     /// Rows read.
     pub events: u64,
     /// Leaves whose rows expired.
@@ -43,16 +45,13 @@ pub(super) struct Rows {
 pub(super) async fn verify(
     snapshot: Arc<dyn Snapshot>,
     ids: RangeInclusive<Uuid>,
-    let_go: Arc<[ExpiredPart]>,
+    let_go: Arc<LetGo>,
     course: Course,
 ) -> Result<Rows, StoreError> {
     let (reader, range) = (snapshot.clone(), ids.clone());
     let mut events = Cursor::over(|into| async move { reader.events(range, into).await });
     let mut leaves = Cursor::over(|into| async move { snapshot.leaves_by_event(ids, into).await });
-    let mut rows = Rows {
-        let_go,
-        ..Rows::default()
-    };
+    let mut rows = Rows::of(let_go);
     let (mut of_row, mut of_leaf) = (Vec::new(), Vec::new());
     loop {
         let row = events.peek().await?.map(|row| row.id);
@@ -80,6 +79,16 @@ pub(super) async fn verify(
 }
 
 impl Rows {
+    /// None so far.
+    pub(super) fn of(let_go: Arc<LetGo>) -> Self {
+        Self {
+            recount: Recount::default(),
+            let_go,
+            events: 0,
+            expired: 0,
+        }
+    }
+
     /// What is wrong with the rows and leaves of one id.
     fn judge(&mut self, id: Uuid, rows: &[StoredEvent], leaves: &[StoredLeaf]) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -134,7 +143,11 @@ impl Rows {
         }
         match &leaf.place {
             Place::Waiting(Some(repeated)) => pending(event, repeated),
-            _ => None,
+            Place::Waiting(None) => None,
+            Place::At(_) => {
+                self.announced(&event.severity, &event.action, event.resource_id.as_deref());
+                None
+            }
         }
     }
 
@@ -153,15 +166,43 @@ impl Rows {
             return Some(Finding::new(Kind::RecordAltered, what).at(index));
         }
         // The record is what was hashed, so that it says whose row may be gone.
-        let let_go = serde_json::from_slice::<Gone>(record).is_ok_and(|gone| {
-            let mut parts = self.let_go.iter();
-            parts.any(|part| part.severity == gone.severity && part.ids.contains(&gone.id))
-        });
-        if !let_go {
-            return gone(", and it is in no part that retention let go");
+        let of = serde_json::from_slice::<Gone>(record).ok();
+        let missing = match (&of, &leaf.place) {
+            (Some(of), Place::At(place)) if of.id == leaf.event_id => {
+                let severity = Severity::named(&of.severity);
+                severity.map(|severity| self.let_go.judge(severity, of.id, *place))
+            }
+            _ => None,
+        };
+        match missing {
+            Some(Missing::Expired) => {}
+            Some(Missing::Early(due)) => {
+                let what = format!(
+                    "its row is gone as if it had expired, and was to be kept until {}",
+                    due.format("%Y-%m-%d")
+                );
+                return Some(Finding::new(Kind::ExpiredEarly, what).at(index));
+            }
+            Some(Missing::Lost) | None => {
+                return gone(", and it is in no part that retention let go");
+            }
+        }
+        if let Some(of) = of {
+            self.announced(&of.severity, &of.action, of.resource_id.as_deref());
         }
         self.expired += 1;
         None
+    }
+
+    /// Takes down what an event in the tree said of a part that goes, if it is such an event.
+    fn announced(&self, severity: &str, action: &str, named: Option<&str>) {
+        let is_one = action == Action::RetentionExpiring.as_str()
+            && severity == Action::RetentionExpiring.severity().as_str();
+        if let (true, Some(named)) = (is_one, named)
+            && let Ok(part) = named.parse()
+        {
+            self.let_go.announced(&part);
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! A small client of our own API.
 
+use std::time::Duration;
+
 use anyhow::Context;
-use reqwest::Response;
+use reqwest::{Method, Response};
 use serde::Serialize;
 use serde_json::Value;
 use tranche_application::ports::entropy::Entropy;
 
 use crate::system::SystemEntropy;
+
+/// Longer than any answer may take.
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A caller with one key.
 pub struct Client {
@@ -19,7 +24,8 @@ impl Client {
     /// A caller of the service at `base`.
     pub fn new(base: &str, key: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
-            .user_agent("tranche-demo")
+            .user_agent("tranche")
+            .timeout(DEADLINE)
             .no_proxy()
             .build()?;
         Ok(Self {
@@ -40,9 +46,23 @@ impl Client {
 
     /// Orders, under a fresh idempotency key.
     pub async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Puts.
+    pub async fn put(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
+        self.send(Method::PUT, path, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Value> {
         let request = self
             .http
-            .post(format!("{}{path}", self.base))
+            .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.key)
             .header("idempotency-key", SystemEntropy.id().to_string())
             .json(body);
