@@ -285,9 +285,16 @@ async fn commands(store: StoreKind) {
     run(&["hold", "place"], 2);
 }
 
-// S7: what expires lies in the archive's folder first, with a manifest that says what it is.
+// S7: what expires lies in the archive's folder first, with a manifest that says what it is and bears a
+// checkpoint, whether the service lets it go or a process that does not answer.
 #[tokio::test]
 async fn what_expires_is_in_a_file() {
+    for by_command in [false, true] {
+        exported(by_command).await;
+    }
+}
+
+async fn exported(by_command: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = by_hand();
     let url = format!("file://{}/archive", folder.path().display());
@@ -295,7 +302,13 @@ async fn what_expires_is_in_a_file() {
     let tranche = Tranche::start(StoreKind::Sqlite, options);
     let [admin] = tranche.callers([("ada", "admin")]);
     old_events(&tranche).await;
-    run(&admin, false).await;
+    if by_command {
+        let output = tranche.command(&["retention", "run"]);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}");
+    } else {
+        run(&admin, false).await;
+    }
     let shown = admin.get("/v1/audit/retention").await.json(200);
     let gone = of_2020(&shown["expired"]);
     assert!(gone.len() >= 2, "{shown}");
