@@ -15,8 +15,9 @@ cargo build --locked --release --package tranche-benches --bin bench-query
 cargo build --locked --release --package tranche-api --bin tranche
 release=$(realpath "${CARGO_TARGET_DIR:-target}/release")
 
-# What is made once need not be kept for long. A row's time of commit is the database's own word on
-# when it was there.
-start_server -c track_commit_timestamp=on -c maintenance_work_mem=512MB -c max_wal_size=2GB -c min_wal_size=256MB
+# The log fits into the server's cache, and what is made once need not be kept for long. A row's time
+# of commit is the database's own word on when it was there.
+start_server -c shared_buffers=17GB -c track_commit_timestamp=on -c maintenance_work_mem=512MB \
+    -c max_wal_size=3GB -c min_wal_size=256MB -c wal_level=minimal -c max_wal_senders=0
 export TMPDIR=$home
 measure 14400 "$release/bench-query" --socket "$home" --port "$port" --tranche "$release/tranche" "$@"

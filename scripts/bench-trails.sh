@@ -14,7 +14,8 @@ needs initdb postgres pg_isready
 cargo build --locked --release --package tranche-benches --bin bench-trails
 release=$(realpath "${CARGO_TARGET_DIR:-target}/release")
 
-# What is made once need not be kept for long.
-start_server -c maintenance_work_mem=512MB -c max_wal_size=2GB -c min_wal_size=256MB
+# All of it fits into the server's cache, and what is made once need not be kept for long.
+start_server -c shared_buffers=16GB -c maintenance_work_mem=512MB -c max_wal_size=3GB \
+    -c min_wal_size=256MB -c wal_level=minimal -c max_wal_senders=0
 export TMPDIR=$home
 measure 14400 "$release/bench-trails" --socket "$home" --port "$port" "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Rust, and only what is missing: the servers of PostgreSQL and
-# Redis, Python with venv, Node.js with npm, and the official Stellar SDKs that judge the sandbox
-# ledger. Nothing of it is needed to build or to run Tranche.
+# Redis, Python with venv, Node.js with npm, and what judges from outside: the official Stellar
+# SDKs, an S3 server, a reader of Parquet. Nothing of it is needed to build or to run Tranche.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

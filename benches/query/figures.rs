@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result};
 use tranche_benches::table::{grouped, milliseconds, percentiles, table};
 
 /// Median and 99th percentile, in microseconds.
@@ -15,39 +14,52 @@ pub struct Samples {
     sql: Vec<u64>,
     usual: Vec<u64>,
     http: Vec<u64>,
+    /// How often it would have taken longer than a search may.
+    pub refused: usize,
 }
 
 impl Samples {
-    pub fn add(&mut self, port: u64, sql: Option<u64>, usual: Option<u64>, http: Option<u64>) {
-        self.port.push(port);
-        self.sql.extend(sql);
-        self.usual.extend(usual);
-        self.http.extend(http);
+    /// What a question to the log took, unless it was only to warm up.
+    pub fn log(&mut self, counts: bool, port: u64, sql: Option<u64>, http: Option<u64>) {
+        if counts {
+            self.port.push(port);
+            self.sql.extend(sql);
+            self.http.extend(http);
+        }
     }
 
-    pub fn line(self, name: String) -> Result<Line> {
-        let count = self.port.len();
-        let port = percentiles(self.port).with_context(|| format!("{name}: nothing was asked"))?;
-        Ok(Line {
+    /// What the same took on the usual table.
+    pub fn usual(&mut self, counts: bool, took: u64) {
+        if counts {
+            self.usual.push(took);
+        }
+    }
+
+    /// How far the measurement is.
+    pub fn told(&self, name: &str) -> String {
+        let shown = |samples: &Vec<u64>| shown(percentiles(samples.clone()));
+        format!("{name}: {} · {}", shown(&self.port), shown(&self.usual))
+    }
+
+    pub fn line(&self, name: String) -> Line {
+        let latencies = |samples: &Vec<u64>| shown(percentiles(samples.clone()));
+        let port = match self.refused {
+            0 => latencies(&self.port),
+            times => format!("{} refused {times} times", latencies(&self.port)),
+        };
+        Line([
             name,
-            count,
+            grouped((self.port.len() + self.refused) as u64),
             port,
-            sql: percentiles(self.sql),
-            usual: percentiles(self.usual),
-            http: percentiles(self.http),
-        })
+            latencies(&self.http),
+            latencies(&self.sql),
+            latencies(&self.usual),
+        ])
     }
 }
 
-/// A kind of question.
-pub struct Line {
-    name: String,
-    count: usize,
-    port: Latency,
-    sql: Option<Latency>,
-    usual: Option<Latency>,
-    http: Option<Latency>,
-}
+/// A kind of question: its cells.
+pub struct Line([String; 6]);
 
 /// Markdown of all kinds.
 pub struct Figures(pub Vec<Line>);
@@ -61,28 +73,16 @@ const HEAD: [&str; 6] = [
     "the usual table",
 ];
 
-impl Line {
-    pub fn cells(&self) -> [String; 6] {
-        let shown = |latency: Option<Latency>| {
-            latency.map_or(String::new(), |(p50, p99)| {
-                format!("{} / {}", milliseconds(p50), milliseconds(p99))
-            })
-        };
-        [
-            self.name.clone(),
-            grouped(self.count as u64),
-            shown(Some(self.port)),
-            shown(self.http),
-            shown(self.sql),
-            shown(self.usual),
-        ]
-    }
+fn shown(latency: Option<Latency>) -> String {
+    latency.map_or(String::new(), |(p50, p99)| {
+        format!("{} / {}", milliseconds(p50), milliseconds(p99))
+    })
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
-        rows.extend(self.0.iter().map(Line::cells));
+        rows.extend(self.0.iter().map(|line| line.0.clone()));
         table(f, &rows)
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use clap::Parser;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection, raw_sql};
 use tokio::signal::unix::{SignalKind, signal};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_benches::client::{Client, Target};
@@ -25,9 +25,9 @@ use tranche_benches::program::Program;
 use tranche_benches::server::Server;
 use tranche_benches::table::{grouped, milliseconds};
 
-use figures::Figures;
+use figures::{Figures, Samples};
 use kinds::Kind;
-use measure::{Asked, Budget};
+use measure::{Asked, Budget, Of};
 use rows::{CHUNK, Span};
 
 /// Measures questions to the log. Started by scripts/bench-query.sh.
@@ -94,6 +94,43 @@ fn span(months: u32, rows: u64) -> Result<Span> {
     })
 }
 
+/// For plain SQL. Compiling takes far longer than any of it.
+async fn plain(server: &Server) -> Result<PgConnection> {
+    let mut connection = server.connect(DATABASE).await?;
+    raw_sql("SET jit = off").execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// All kinds of questions, and what is asked besides.
+const QUESTIONS: usize = Kind::ALL.len() + 3;
+
+fn name(question: usize) -> String {
+    match question.checked_sub(Kind::ALL.len()) {
+        None => Kind::ALL[question].name(),
+        Some(0) => "one event by its id".to_owned(),
+        Some(1) => "statistics, 30 days".to_owned(),
+        Some(_) => "statistics, everything".to_owned(),
+    }
+}
+
+/// Everything once, of the log or of the usual table.
+async fn ask(asked: &mut Asked, of: Of, budget: Budget, samples: &mut [Samples]) -> Result<()> {
+    for (question, samples) in samples.iter_mut().enumerate() {
+        match question.checked_sub(Kind::ALL.len()) {
+            None => {
+                let kind = Kind::ALL[question];
+                asked.events(of, kind, budget, samples).await
+            }
+            Some(0) => asked.one(of, budget, samples).await,
+            Some(1) => asked.statistics(of, Some(30), budget, samples).await,
+            Some(_) => asked.statistics(of, None, budget, samples).await,
+        }
+        .with_context(|| name(question))?;
+        eprintln!("{}", samples.told(&name(question)));
+    }
+    Ok(())
+}
+
 async fn run(args: Args) -> Result<()> {
     let usual = if args.quick { 2_000_000 } else { 10_000_000 };
     let rows = args.rows.unwrap_or(usual);
@@ -137,34 +174,20 @@ async fn run(args: Args) -> Result<()> {
     let mut asked = Asked {
         store: PostgresStore::connect(&program.server.url(DATABASE), PostgresConfig::default())
             .await?,
-        connection: program.server.connect(DATABASE).await?,
+        connection: plain(&program.server).await?,
         client: status.is_success().then_some(client),
         span,
     };
-    let mut lines = Vec::new();
-    for kind in Kind::ALL {
-        let line = asked.events(kind, budget).await;
-        lines.push(line.with_context(|| kind.name())?);
-        eprintln!(
-            "{}",
-            lines
-                .last()
-                .map(|line| line.cells().join("  "))
-                .unwrap_or_default()
-        );
+    let mut samples: Vec<Samples> = Vec::new();
+    samples.resize_with(QUESTIONS, Samples::default);
+    for (of, tables) in [(Of::Log, "audit_%"), (Of::Usual, "usual_%")] {
+        program.server.warm(DATABASE, tables).await?;
+        ask(&mut asked, of, budget, &mut samples).await?;
     }
-    lines.push(asked.one(budget).await?);
-    lines.push(
-        asked
-            .statistics("statistics, 30 days", Some(30), budget)
-            .await?,
-    );
-    lines.push(
-        asked
-            .statistics("statistics, everything", None, budget)
-            .await?,
-    );
-    println!("\n{}", Figures(lines));
+    let lines = samples.iter().enumerate();
+    let lines = lines.map(|(number, samples)| samples.line(name(number)));
+    println!("\n{}", Figures(lines.collect()));
+    program.server.warm(DATABASE, "audit_%").await?;
     let rate = asked.in_order(budget.longest * 3).await?;
     println!("in the order of the log: {} events a second", grouped(rate));
     let (p50, p99) = stream::latency(&target, &mut asked.connection, STREAMED).await?;

@@ -1,5 +1,6 @@
-//! Questions asked in turns: through the port, in plain SQL on the same tables, on the usual table, and
-//! over HTTP. All four meet the machine in the same mood.
+//! Questions asked in turns: through the port, in plain SQL on the same tables, and over HTTP, so that all
+//! three meet the machine in the same mood; and then of the usual table. The server's cache has room for
+//! one of the two at a time.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,13 @@ use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 use tranche_adapters_postgres::PostgresStore;
 use tranche_application::audit::filter::EventFilter;
 use tranche_application::ports::audit_search::{AuditSearch, Bucket, EventPage, Scope, StatsQuery};
+use tranche_application::ports::store::StoreError;
 use tranche_benches::client::Client;
 use tranche_benches::content::Random;
 
 use uuid::Uuid;
 
-use crate::figures::{Line, Samples};
+use crate::figures::Samples;
 use crate::kinds::Kind;
 use crate::rows::Span;
 
@@ -32,8 +34,19 @@ pub struct Budget {
     pub most: usize,
 }
 
+/// Of what the same questions are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The log, in three ways.
+    Log,
+    /// The table of the usual design.
+    Usual,
+}
+
 /// Questions before the clock counts: plans are made and pages read.
 const WARM: usize = 6;
+/// How often rows are counted, which takes seconds.
+const COUNTED: usize = 5;
 
 fn micros(begun: Instant) -> Result<u64> {
     Ok(u64::try_from(begun.elapsed().as_micros())?)
@@ -65,39 +78,60 @@ impl Asked {
     }
 
     /// Events of one kind of question.
-    pub async fn events(&mut self, kind: Kind, budget: Budget) -> Result<Line> {
+    pub async fn events(
+        &mut self,
+        of: Of,
+        kind: Kind,
+        budget: Budget,
+        samples: &mut Samples,
+    ) -> Result<()> {
         let mut random = Random::new(7);
-        let mut samples = Samples::default();
-        let begun = Instant::now();
+        let (begun, mut in_sql) = (Instant::now(), Duration::ZERO);
         for turn in 0..budget.most + WARM {
-            if turn > WARM && begun.elapsed() > budget.longest {
+            if turn > WARM && begun.elapsed() > budget.longest + in_sql {
                 break;
             }
             let question = kind.ask(&mut random, self.span);
+            if of == Of::Usual {
+                let (took, _) = self.plain(question.sql("usual_log", "occurred_at")).await?;
+                samples.usual(turn >= WARM, took);
+                continue;
+            }
             let asked = Instant::now();
             let found = self
                 .store
                 .events(&question.filter, Scope::All, question.page);
-            let found = found.await?.len();
+            let found = match found.await {
+                Err(StoreError::TooMuch) => {
+                    samples.refused += 1;
+                    continue;
+                }
+                found => found?.len(),
+            };
             let port = micros(asked)?;
-            let (sql, rows) = self.plain(question.sql("audit_events", "id")).await?;
-            ensure!(found == rows, "{kind:?}: {found} events, {rows} rows");
-            let (usual, _) = self.plain(question.sql("usual_log", "occurred_at")).await?;
+            // Plain SQL may take all the time there is.
+            let sql = if in_sql < budget.longest / 3 {
+                let (took, rows) = self.plain(question.sql("audit_events", "id")).await?;
+                ensure!(found == rows, "{kind:?}: {found} events, {rows} rows");
+                in_sql += Duration::from_micros(took);
+                Some(took)
+            } else {
+                None
+            };
             let http = self.http(question.path()).await?;
-            if turn >= WARM {
-                samples.add(port, Some(sql), Some(usual), http);
-            }
+            samples.log(turn >= WARM, port, sql, http);
         }
-        samples.line(kind.name())
+        Ok(())
     }
 
     /// Statistics since a moment, by day.
     pub async fn statistics(
         &mut self,
-        name: &str,
+        of: Of,
         days: Option<i64>,
         budget: Budget,
-    ) -> Result<Line> {
+        samples: &mut Samples,
+    ) -> Result<()> {
         let from = days.map(|days| self.span.last - chrono::TimeDelta::days(days));
         let query = StatsQuery {
             filter: EventFilter {
@@ -115,41 +149,41 @@ impl Asked {
                     count(*) FROM {table}{since} GROUP BY 1, 2, 3, 4"
             )
         };
+        if of == Of::Usual {
+            for _ in 0..COUNTED {
+                let (took, _) = self.plain(sql("usual_log")).await?;
+                samples.usual(true, took);
+            }
+            return Ok(());
+        }
         let mut path = "/v1/audit/stats?bucket=day".to_owned();
         if let Some(from) = from {
             let from = from.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
             path = format!("{path}&from={from}");
         }
-        let mut samples = Samples::default();
         let begun = Instant::now();
         for turn in 0..budget.most + WARM {
-            if turn > WARM && begun.elapsed() > budget.longest {
+            if turn > WARM + COUNTED && begun.elapsed() > budget.longest {
                 break;
             }
             let asked = Instant::now();
             let stats = self.store.stats(&query, Scope::All).await?;
             let port = micros(asked)?;
-            // Counting the rows takes seconds: a few times are enough.
-            let (sql, usual) = if (WARM..WARM + 5).contains(&turn) {
-                let (took, _) = self.plain(sql("audit_events")).await?;
-                let (usual, _) = self.plain(sql("usual_log")).await?;
-                (Some(took), Some(usual))
+            let sql = if (WARM..WARM + COUNTED).contains(&turn) {
+                Some(self.plain(sql("audit_events")).await?.0)
             } else {
-                (None, None)
+                None
             };
             let http = self.http(Some(path.clone())).await?;
             ensure!(stats.total > 0, "there is nothing to count");
-            if turn >= WARM {
-                samples.add(port, sql, usual, http);
-            }
+            samples.log(turn >= WARM, port, sql, http);
         }
-        samples.line(name.to_owned())
+        Ok(())
     }
 
     /// One event by its id.
-    pub async fn one(&mut self, budget: Budget) -> Result<Line> {
+    pub async fn one(&mut self, of: Of, budget: Budget, samples: &mut Samples) -> Result<()> {
         let mut random = Random::new(9);
-        let mut samples = Samples::default();
         let begun = Instant::now();
         for turn in 0..budget.most + WARM {
             if turn > WARM && begun.elapsed() > budget.longest {
@@ -167,19 +201,21 @@ impl Asked {
             let Some(id) = some.first().map(|logged| logged.event.id) else {
                 continue;
             };
+            let text = |table| format!("SELECT * FROM {table} WHERE id = '{id}'");
+            if of == Of::Usual {
+                let (took, _) = self.plain(text("usual_log")).await?;
+                samples.usual(turn >= WARM, took);
+                continue;
+            }
             let asked = Instant::now();
             let found = self.store.event(id, Scope::All).await?;
             let port = micros(asked)?;
             found.with_context(|| format!("{id} is not there"))?;
-            let text = |table| format!("SELECT * FROM {table} WHERE id = '{id}'");
             let (sql, _) = self.plain(text("audit_events")).await?;
-            let (usual, _) = self.plain(text("usual_log")).await?;
             let http = self.http(Some(format!("/v1/audit/events/{id}"))).await?;
-            if turn >= WARM {
-                samples.add(port, Some(sql), Some(usual), http);
-            }
+            samples.log(turn >= WARM, port, Some(sql), http);
         }
-        samples.line("one event by its id".to_owned())
+        Ok(())
     }
 
     /// The id of the newest event.

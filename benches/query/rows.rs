@@ -90,11 +90,17 @@ fn record(
     salt[..8].copy_from_slice(&random.next().to_be_bytes());
     salt[8..].copy_from_slice(&random.next().to_be_bytes());
     let is_of_milestone = random.below(MILESTONES) == 0;
+    // Whatever changes a milestone has its version in the books, and these are empty.
+    let action = if is_of_milestone {
+        "evidence.uploaded"
+    } else {
+        event.action
+    };
     Ok(EventRecord {
         id: random.id(u64::try_from(at.timestamp_millis())?),
         severity: event.severity.to_owned(),
         occurred_at: at,
-        action: event.action.to_owned(),
+        action: action.to_owned(),
         actor: RecordedActor {
             id: event.actor_id.clone(),
             role: None,

@@ -64,12 +64,13 @@ impl Program {
     pub async fn run(&self, arguments: &[&str], database: &str, folder: &Path) -> Result<String> {
         let mut command = self.command(arguments, database, folder);
         let output = command.kill_on_drop(true).output().await?;
+        let said = String::from_utf8(output.stdout)?.trim().to_owned();
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
-            "tranche {arguments:?}: {complaint}"
+            "tranche {arguments:?}: {complaint}{said}"
         );
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        Ok(said)
     }
 
     /// Issues a key.

@@ -18,6 +18,12 @@ pub struct Server {
     pub port: u16,
 }
 
+/// Tables and their indexes, by the names of the tables.
+const WARM: &str = "SELECT sum(pg_prewarm(part)) FROM (
+        SELECT oid AS part FROM pg_class WHERE relkind = 'r' AND relname LIKE $1
+        UNION ALL SELECT indexrelid FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+        WHERE pg_class.relkind = 'r' AND relname LIKE $1) parts";
+
 impl Server {
     /// Of a database, as the service takes it.
     #[must_use]
@@ -67,6 +73,24 @@ impl Server {
     /// Whatever the server says.
     pub async fn settle(&self) -> Result<()> {
         self.command("CHECKPOINT".to_owned()).await
+    }
+
+    /// Reads these tables with their indexes into the server's cache, as they are on a server that has
+    /// been asked for a while.
+    ///
+    /// # Errors
+    /// Whatever the server says.
+    pub async fn warm(&self, database: &str, tables: &str) -> Result<()> {
+        let mut connection = self.connect(database).await?;
+        sqlx::raw_sql("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
+            .execute(&mut connection)
+            .await?;
+        sqlx::query(WARM)
+            .bind(tables)
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(())
     }
 
     async fn command(&self, text: String) -> Result<()> {

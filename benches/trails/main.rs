@@ -82,6 +82,7 @@ async fn run(args: Args) -> Result<()> {
         grouped(rows),
         filled.as_secs()
     );
+    server.warm(DATABASE, "%trail%").await?;
     let mut asked = Asked {
         store,
         connection: server.connect(DATABASE).await?,

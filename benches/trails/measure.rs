@@ -151,9 +151,8 @@ impl Asked {
         let wanted = self.budget.most + WARM;
         let percent = 400 * wanted as u64 / self.span.rows + 1;
         let sql = format!(
-            "SELECT message_id FROM (SELECT message_id FROM assessment_trails
-                TABLESAMPLE SYSTEM ({}) WHERE completed_at IS NOT NULL) some
-            ORDER BY random() LIMIT {wanted}",
+            "SELECT message_id FROM assessment_trails TABLESAMPLE SYSTEM ({})
+            WHERE completed_at IS NOT NULL ORDER BY random() LIMIT {wanted}",
             percent.min(100)
         );
         let (_, rows) = self.plain(sql).await?;

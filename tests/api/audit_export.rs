@@ -1,6 +1,7 @@
 //! Copies of the log: over HTTP, by command, and proven without either.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -194,6 +195,8 @@ async fn tables(store: StoreKind) {
     let of_csv = of_csv.expect("the copy");
     assert_eq!(of_csv["metadata"]["rows"], 13);
     assert_eq!(of_csv["metadata"]["complete"], "true");
+    let filter = of_csv["metadata"]["filter"].as_str().expect("a text");
+    assert!(filter.contains("invoice.step_1"), "{filter}");
     assert_eq!(of_csv["actor"]["id"], "ada");
 }
 
@@ -239,10 +242,42 @@ async fn commanded(store: StoreKind) {
         told.contains("--from must be") && told.contains("--severity must be"),
         "{told}"
     );
+    assert_eq!(parts(&tranche), 0);
+    let mode = fs::metadata(&out).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "what it holds is its owner's");
+
+    // A store that cannot be read leaves what was there, and says so in the log when it is back.
+    let before = fs::read(&out).expect("a file");
+    let rename = "ALTER TABLE audit_events RENAME COLUMN";
+    tranche.sql(&format!("{rename} user_agent TO away")).await;
+    let broken = export(&["--force"]);
+    tranche.sql(&format!("{rename} away TO user_agent")).await;
+    let told = String::from_utf8_lossy(&broken.stderr).into_owned();
+    assert!(!broken.status.success(), "{told}");
+    assert_eq!(fs::read(&out).expect("a file"), before, "as it was");
+    assert_eq!(parts(&tranche), 0);
+    tranche.restart();
+    let auditor = tranche.caller("ada", "auditor", None);
+    let copies = "/v1/audit/events?action=audit.exported&resource_id=csv";
+    let newest = eventually("three copies are in the log", async || {
+        let copies = auditor.get(copies).await.json(200)["data"].clone();
+        let copies = copies.as_array().cloned().unwrap_or_default();
+        (copies.len() == 3).then(|| copies[0]["metadata"].clone())
+    })
+    .await;
+    assert_eq!(
+        (&newest["complete"], &newest["rows"]),
+        (&json!("false"), &json!(0))
+    );
+    assert!(newest["broke_off"].is_string(), "{newest}");
+}
+
+/// How many drafts of copies are in the service's folder.
+fn parts(tranche: &Tranche) -> usize {
     let entries = fs::read_dir(tranche.data_dir()).expect("a folder");
     let parts = entries.filter(|entry| {
         let name = entry.as_ref().expect("an entry").file_name();
         name.to_string_lossy().ends_with(".part")
     });
-    assert_eq!(parts.count(), 0);
+    parts.count()
 }

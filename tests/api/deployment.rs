@@ -39,23 +39,31 @@ async fn every_metric_of_rules_and_dashboard_is_there() {
     let scrape = none.get("/metrics").await.text;
     let there = names(&scrape);
     let rules = text("deploy/prometheus/alerts.yml");
-    let dashboard = text("deploy/grafana/audit-pipeline.json");
-    let dashboard: Value = serde_json::from_str(&dashboard).expect("the dashboard is JSON");
-    let panels = dashboard["panels"].as_array().expect("panels");
-    let queries = panels
-        .iter()
-        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
-        .map(|target| target["expr"].as_str().expect("a query"));
-    let all = queries
-        .chain([rules.as_str()])
-        .collect::<Vec<_>>()
-        .join("\n");
+    let mut all = rules;
+    let dashboards = files_below(&root().join("deploy/grafana"));
+    assert!(dashboards.len() >= 2, "{dashboards:?}");
+    for file in dashboards {
+        let dashboard = fs::read_to_string(&file).expect("a text");
+        let dashboard: Value = serde_json::from_str(&dashboard).expect("the dashboard is JSON");
+        let panels = dashboard["panels"].as_array().expect("panels");
+        let mut ids = BTreeSet::new();
+        for panel in panels {
+            assert!(ids.insert(panel["id"].as_i64()), "{file:?}: {panel}");
+            let targets = panel["targets"].as_array().expect("targets");
+            let queries = targets.iter().map(|target| target["expr"].as_str());
+            for query in queries {
+                all.push('\n');
+                all.push_str(query.expect("a query"));
+            }
+        }
+    }
     let named = &words(&all, "tranche_") | &words(&all, "process_");
     assert!(named.len() > 15, "the queries were found: {named:?}");
     let missing: Vec<_> = named.difference(&there).collect();
     assert!(missing.is_empty(), "no such metrics: {missing:?}");
     // The other way round: what is exported is looked at somewhere.
-    let unseen: Vec<_> = words(&scrape, "tranche_audit_")
+    let exported = &words(&scrape, "tranche_audit_") | &words(&scrape, "tranche_trails_");
+    let unseen: Vec<_> = exported
         .into_iter()
         .filter(|name| !named.contains(name))
         .collect();

@@ -12,10 +12,12 @@
 mod scene;
 
 mod audit_away;
+mod audit_counts;
 mod audit_export;
 mod audit_query;
 mod audit_verify;
 mod auth;
+mod busy;
 mod channels;
 mod commands;
 mod configuration;
@@ -39,6 +41,8 @@ mod protocol;
 mod public_log;
 mod restore;
 mod retention;
+mod retention_archive;
+mod retention_bucket;
 mod secrets;
 mod sensitive;
 mod streams;

@@ -50,9 +50,16 @@ async fn deletion(store: StoreKind) {
             put(&service, &at, &whole()).await.problem(404, "not_found");
         }
         service.get(&read_at(&message(3))).await.json(200);
-        let left = "SELECT count(*) FROM trail_rollups WHERE project_id = ";
-        let left = format!("{left}'{project}'");
-        assert_eq!(scene.tranche.sql(&left).await, "0", "{backend}");
+        eventually("what it left is gone", async || {
+            for table in ["assessment_trails", "trail_rollups", "trail_removals"] {
+                let left = format!("SELECT count(*) FROM {table} WHERE project_id = '{project}'");
+                if scene.tranche.sql(&left).await != "0" {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
         assert_eq!(scene.tranche.sql(wallets).await, before, "{backend}");
         // Its seed was never shown: what lies in the wallet is reached by who names it.
         let wallet = json!({ "account_id": wallet, "custody": "local" });

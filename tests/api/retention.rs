@@ -14,7 +14,7 @@ on_both_stores! {
 }
 
 /// Nothing runs unless it is asked for.
-fn by_hand() -> Options {
+pub fn by_hand() -> Options {
     Options {
         settings: vec![("TRANCHE_RETENTION_AT", "off".to_owned())],
         ..Options::default()
@@ -22,7 +22,7 @@ fn by_hand() -> Options {
 }
 
 /// An event of each severity of January 2020, through the outbox, and then in the tree.
-async fn old_events(tranche: &Tranche) {
+pub async fn old_events(tranche: &Tranche) {
     let mut rows = Vec::new();
     for (number, severity) in ["info", "warning", "critical"].into_iter().enumerate() {
         let id = format!("016f6000-0000-7000-8000-00000000000{number}");
@@ -48,14 +48,14 @@ async fn old_events(tranche: &Tranche) {
     .await;
 }
 
-fn of_2020(list: &Value) -> Vec<&Value> {
+pub fn of_2020(list: &Value) -> Vec<&Value> {
     let list = list.as_array().expect("a list");
     list.iter()
         .filter(|one| one["month"] == "2020-01")
         .collect()
 }
 
-fn outcomes(report: &Value) -> Vec<String> {
+pub fn outcomes(report: &Value) -> Vec<String> {
     let told = of_2020(&report["partitions"]).into_iter().map(|one| {
         let text = |name: &str| one[name].as_str().unwrap_or("?").to_owned();
         format!("{} {} {}", text("work"), text("severity"), text("outcome"))
@@ -65,7 +65,7 @@ fn outcomes(report: &Value) -> Vec<String> {
     told
 }
 
-async fn run(admin: &Caller, dry_run: bool) -> Value {
+pub async fn run(admin: &Caller, dry_run: bool) -> Value {
     let body = json!({ "dry_run": dry_run });
     admin
         .post("/v1/audit/retention/runs", &body)
@@ -283,49 +283,6 @@ async fn commands(store: StoreKind) {
         2,
     );
     run(&["hold", "place"], 2);
-}
-
-// S7: what expires lies in the archive's folder first, with a manifest that says what it is and bears a
-// checkpoint, whether the service lets it go or a process that does not answer.
-#[tokio::test]
-async fn what_expires_is_in_a_file() {
-    for by_command in [false, true] {
-        exported(by_command).await;
-    }
-}
-
-async fn exported(by_command: bool) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut options = by_hand();
-    let url = format!("file://{}/archive", folder.path().display());
-    options.settings.push(("TRANCHE_ARCHIVE_URL", url));
-    let tranche = Tranche::start(StoreKind::Sqlite, options);
-    let [admin] = tranche.callers([("ada", "admin")]);
-    old_events(&tranche).await;
-    if by_command {
-        let output = tranche.command(&["retention", "run"]);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{complaint}");
-    } else {
-        run(&admin, false).await;
-    }
-    let shown = admin.get("/v1/audit/retention").await.json(200);
-    let gone = of_2020(&shown["expired"]);
-    assert!(gone.len() >= 2, "{shown}");
-    for gone in gone {
-        let name = gone["archive_file"].as_str().expect("a name");
-        let file = folder.path().join("archive").join(name);
-        let text = std::fs::read_to_string(&file).expect("the file");
-        let event: Value = serde_json::from_str(text.trim_end()).expect("one line");
-        assert_eq!(event["event"]["action"], "loan.assessed");
-        assert_eq!(event["event"]["severity"], gone["severity"]);
-        let manifest = std::fs::read(file.with_extension("json")).expect("the manifest");
-        let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
-        assert_eq!(manifest["files"][0]["sha256"], gone["archive_sha256"]);
-        assert_eq!(manifest["run_id"], gone["run_id"]);
-        let note = manifest["checkpoint"].as_str().expect("a signed note");
-        assert!(note.contains("\u{2014} "), "{note}");
-    }
 }
 
 // S7: a day's run comes by itself, once, though it was missed, and says when the next one is.

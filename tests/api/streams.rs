@@ -226,9 +226,54 @@ async fn ended(store: StoreKind) {
     let other = tranche.caller("bola", "auditor", None).stream(STREAM).await;
     assert!(tranche.command(&["key", "revoke", &id]).status.success());
     assert_eq!(stream.end().await, "denied");
+    let denied = r#"tranche_streams_ended_total{reason="denied"}"#;
+    assert_eq!(figure(&tranche, denied).await, "1");
     let waits = tokio::spawn(other.end());
     assert_eq!(tranche.terminate(), Some(0), "streams hold nobody up");
     assert_eq!(waits.await.expect("it reads"), "shutdown");
+}
+
+// S6: a stream that has nothing to tell says that it lives, and how far it looked: whoever comes back
+// with that has missed nothing and need not look there again. To begin one counts as a query.
+#[tokio::test]
+async fn a_quiet_stream_says_how_far_it_looked() {
+    let tranche = Tranche::start(StoreKind::Sqlite, Options::default());
+    let [service, auditor] = tranche.callers([("billing", "service"), ("ada", "auditor")]);
+    send(&service, &[event("invoice.sent", 0)]).await;
+    let left = async || {
+        let stats = auditor.get("/v1/audit/stats").await;
+        let left: i64 = stats
+            .header("ratelimit-remaining")
+            .parse()
+            .expect("a count");
+        left
+    };
+    let before = left().await;
+    let path = format!("{STREAM}?action=invoice.paid");
+    let mut stream = auditor.stream(&path).await;
+    assert_eq!(
+        before - left().await,
+        2,
+        "the stream and the question itself"
+    );
+    let looked: i64 = stream.sign_of_life().await.parse().expect("a position");
+    let last = "SELECT max(leaf_index) FROM audit_leaves";
+    let last: i64 = tranche.sql(last).await.parse().expect("a leaf index");
+    assert!((0..=last).contains(&looked), "{looked} of {last}");
+    send(&service, &[event("invoice.paid", 1)]).await;
+    let live = stream.take(1).await;
+    let back = auditor.with("last-event-id", &looked.to_string());
+    assert_eq!(back.stream(&path).await.take(1).await, live);
+    eventually("what both were told is counted", async || {
+        let told = figure(&tranche, "tranche_stream_events_total").await;
+        (told == "2").then_some(())
+    })
+    .await;
+    // The last event there is: nothing more to come yet, and no mistake.
+    let end = auditor.with("last-event-id", &live[0].id);
+    let mut end = end.stream(&path).await;
+    send(&service, &[event("invoice.paid", 2)]).await;
+    assert_eq!(numbers(&end.take(1).await), ["2"]);
 }
 
 /// A figure of `/metrics`, 0 where there is none yet.

@@ -228,6 +228,31 @@ async fn patches(store: StoreKind) {
             json!({ "model": "", "tokens": { "prompt": -1 }, "cost": { "total": 1 }, "x": 1 });
         let fields = service.patch(&at, &body).await.refused_fields();
         assert_eq!(fields, ["cost.total", "model", "tokens.prompt", "x"]);
+        // A total is none of a sum, and named with whatever else is wrong.
+        let off = json!({ "tokens": { "prompt": 1, "completion": 2, "total": 4 },
+            "cost": { "prompt": "1", "completion": "2", "total": "4" } });
+        let with = |name: &str, value: Value| {
+            let mut body = off.clone();
+            body[name] = value;
+            body
+        };
+        let sums = ["cost.total", "tokens.total"];
+        for (body, also) in [
+            (with("model", json!(null)), "model"),
+            (with("model", json!("")), "model"),
+            (with("x", json!(1)), "x"),
+        ] {
+            let mut all = [sums[0], sums[1], also];
+            all.sort_unstable();
+            let fields = service.patch(&at, &body).await.refused_fields();
+            assert_eq!(fields, all, "{backend}: PATCH {body}");
+            let fields = put(&service, &at, &body).await.refused_fields();
+            assert_eq!(fields, all, "{backend}: PUT {body}");
+        }
+        let late = with("created_at", json!("2200-01-01T00:00:00Z"));
+        let free = written_at(&project, &message(2));
+        let fields = put(&service, &free, &late).await.refused_fields();
+        assert_eq!(fields, ["cost.total", "created_at", "tokens.total"]);
         let kept = service.get(&read_at(&message(1))).await.json(200);
         assert_eq!(kept["version"], 1, "{backend}");
     }

@@ -10,6 +10,8 @@ on_both_stores! {
     burns: a_wallet_in_vault_burns_on_sqlite, a_wallet_in_vault_burns_on_postgres;
     adopts: only_the_accounts_own_key_is_adopted_on_sqlite,
         only_the_accounts_own_key_is_adopted_on_postgres;
+    again: a_wallet_that_moved_within_vault_burns_on_sqlite,
+        a_wallet_that_moved_within_vault_burns_on_postgres;
 }
 
 fn settings(vault: &FakeVault) -> Vec<(&'static str, String)> {
@@ -133,4 +135,25 @@ async fn adopts(store: StoreKind) {
     scene.tranche.restart_after(Some(0));
     let nowhere = open(&scene, &other, "vault").await;
     assert_eq!(nowhere.refused_fields(), ["wallet.custody"]);
+}
+
+// Keys: a project that is opened again signs by what leads to its wallet's key now, not by what did
+// when it was deleted.
+async fn again(store: StoreKind) {
+    let vault = FakeVault::start().await;
+    let scene = scene(store, &vault);
+    let account = vault.account();
+    scene.tranche.ledger().fund(&account, "1000").await;
+    let open = |custody: &str| {
+        json!({ "nav": "1000",
+        "wallet": { "account_id": account, "custody": custody } })
+    };
+    let first = scene.open(&open("vault")).await;
+    let deleted = scene.admin.delete(&format!("/v1/projects/{first}")).await;
+    assert_eq!(deleted.status, 204);
+    vault.rename(&account, "fund");
+    let project = scene.open(&open("vault:fund")).await;
+    let milestone = scene.paid(&project, 1, "10").await;
+    scene.disburse(&milestone, "first", 30).await.json(200);
+    assert_eq!(vault.signed(), ["fund/v1"]);
 }

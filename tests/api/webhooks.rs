@@ -278,6 +278,13 @@ async fn disabled(store: StoreKind) {
     );
     let is_disabled = |hook: &Value| hook["status"] == "disabled";
     send(&service, 0..3).await;
+    let webhook = until(&admin, &failing_id, "it fails", |hook| {
+        hook["status"] != "enabled"
+    })
+    .await;
+    assert_eq!(webhook["status"], "failing");
+    assert_eq!(webhook["last_error"], "HTTP 500");
+    assert!(webhook["next_attempt_at"].is_string(), "{webhook}");
     let webhook = until(&admin, &gone_id, "it is disabled", is_disabled).await;
     assert_eq!(webhook["disabled_why"], "the receiver answered 410 Gone");
     let webhook = until(&admin, &failing_id, "it is disabled", is_disabled).await;
@@ -294,6 +301,15 @@ async fn disabled(store: StoreKind) {
         tranche.log().contains("webhook.disabled").then_some(())
     })
     .await;
+
+    let metrics = tranche.with_token(None).get("/metrics").await.text;
+    for figure in [
+        r#"tranche_webhook_attempts_total{outcome="taken"} 1"#,
+        r#"tranche_webhook_attempts_total{outcome="gone"} 1"#,
+        "tranche_webhooks_disabled_total 2",
+    ] {
+        assert!(metrics.lines().any(|line| line == figure), "{metrics}");
+    }
 
     send(&service, 3..5).await;
     assert_eq!(numbers(&gone.messages().await), [0, 1], "nothing more");

@@ -351,6 +351,15 @@ pub async fn checkpoints_are_what_was_signed(subject: &dyn StoreUnderTest) {
         .force("UPDATE audit_checkpoints SET note = 'signed' WHERE size = 100")
         .await;
     assert_eq!(kinds(&sealed.findings().await), [Kind::CheckpointMalformed]);
+    let copy = subject.execute("CREATE TABLE newest AS SELECT * FROM audit_tree");
+    copy.await.expect("it is copied");
+    sealed.force("DELETE FROM audit_tree").await;
+    let all = sealed.events.len() as u64;
+    let findings = sealed.findings().await;
+    assert_eq!(range(&findings, Kind::CheckpointMissing), Some(300..all));
+    sealed
+        .force("INSERT INTO audit_tree SELECT * FROM newest")
+        .await;
     sealed.force("DELETE FROM audit_checkpoints").await;
     assert_eq!(
         sealed.findings().await,
@@ -358,7 +367,6 @@ pub async fn checkpoints_are_what_was_signed(subject: &dyn StoreUnderTest) {
         "former ones are not all remembered"
     );
     sealed.force("DELETE FROM audit_tree").await;
-    let all = sealed.events.len() as u64;
     assert_eq!(
         range(&sealed.findings().await, Kind::CheckpointMissing),
         Some(0..all)

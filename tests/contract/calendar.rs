@@ -133,7 +133,7 @@ pub fn retention(subject: &dyn StoreUnderTest, times: &Arc<Times>) -> Retention 
     let tree = subject.tree();
     tokio::spawn(async move {
         loop {
-            if matches!(tree.is_waiting(Uuid::nil()).await, Ok(true)) {
+            if matches!(tree.look(Uuid::nil()).await, Ok(look) if look.is_waiting) {
                 // Another may seal, or hold what it needs.
                 let _ = sealer.step(100_000).await;
             }
@@ -267,7 +267,7 @@ pub async fn seal(subject: &dyn StoreUnderTest) {
     let (sealer, _) = tree::process(subject, &World::of(subject));
     let tree = subject.tree();
     let all = async {
-        while tree.is_waiting(Uuid::nil()).await.expect("it reads") {
+        while tree.look(Uuid::nil()).await.expect("it reads").is_waiting {
             // Another may have the turn.
             let _ = sealer.step(100_000).await;
         }

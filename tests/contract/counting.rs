@@ -86,6 +86,50 @@ pub async fn statistics_are_a_recount(subject: &dyn StoreUnderTest) {
     }
 }
 
+/// To the microsecond, whether they wait, have their numbers, or some of both (S5).
+pub async fn counts_end_where_their_time_ends(subject: &dyn StoreUnderTest) {
+    let midnight = start() + TimeDelta::days(3);
+    let edges = [midnight, midnight + TimeDelta::hours(5)];
+    let micro = TimeDelta::microseconds(1);
+    let around = |edge| [edge - micro, edge, edge + micro];
+    let moments: Vec<DateTime<Utc>> = edges.into_iter().flat_map(around).collect();
+    // One every six hours: these were made soon after.
+    let mut events = super::log::events(400).split_off(14);
+    events.truncate(moments.len());
+    for (event, moment) in events.iter_mut().zip(&moments) {
+        // The same kind of thing, so that they share their roll-ups.
+        *event = Arc::new(EventRecord {
+            occurred_at: *moment,
+            severity: "info".to_owned(),
+            action: "user.login".to_owned(),
+            resource_type: "user".to_owned(),
+            ..(**event).clone()
+        });
+    }
+    let appended = subject.audit_store().append(&events, start()).await;
+    assert_eq!(appended.expect("it is appended"), events.len() as u64);
+    let bound = || moments.iter().copied().map(Some).chain([None]);
+    for _ in 0..3 {
+        for (from, to) in bound().flat_map(|from| bound().map(move |to| (from, to))) {
+            for bucket in [Bucket::Hour, Bucket::Day] {
+                let filter = EventFilter {
+                    from,
+                    to,
+                    ..EventFilter::default()
+                };
+                let query = StatsQuery { filter, bucket };
+                let stats = subject.search().stats(&query, Scope::All).await;
+                let stats = stats.expect("it is counted");
+                assert_eq!(stats, recount(&events, &query), "{query:?}");
+            }
+        }
+        // Half of them at a time, so that roll-ups of the other half are added to.
+        number(subject.tree().as_ref(), 3)
+            .await
+            .expect("it numbers");
+    }
+}
+
 /// One writer, so that the total can only be what it has committed, and it never goes back.
 pub async fn counts_agree_while_writers_and_sealer_work(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);

@@ -126,8 +126,9 @@ pub async fn a_project_goes_or_is_worked_on(subject: &dyn StoreUnderTest) {
     assert_eq!(ended(waiting).await.expect("it answers"), None);
 }
 
-/// A project may be opened again with the wallet that it had, which stays as its custodian sealed it;
-/// one that a channel has stays the channel's.
+/// A project may be opened again with the wallet that it had, by the reference that is given then: the
+/// one that was left behind may lead nowhere by now. A sealed seed gives way to no other custodian, and
+/// what a channel has stays the channel's.
 pub async fn a_wallet_left_behind_serves_again(subject: &dyn StoreUnderTest) {
     let world = World::of(subject);
     let project = world.project(1_000).await;
@@ -137,6 +138,16 @@ pub async fn a_wallet_left_behind_serves_again(subject: &dyn StoreUnderTest) {
         work.credentials().keep_wallet(&wallet).await?;
         work.commit().await
     };
+    let kept = async || {
+        let kept = subject.wallets().sealed_wallet(&wallet.account_id).await;
+        kept.expect("it is read").expect("it is there")
+    };
+    let in_vault = |key: &str| SealedWallet {
+        custody: "vault".to_owned(),
+        key_id: key.to_owned(),
+        sealed_seed: Vec::new(),
+        ..wallet.clone()
+    };
     let sealed_anew = SealedWallet {
         key_id: "key-2".to_owned(),
         sealed_seed: vec![7],
@@ -144,17 +155,26 @@ pub async fn a_wallet_left_behind_serves_again(subject: &dyn StoreUnderTest) {
     };
     let early = keep(sealed_anew.clone()).await;
     assert!(conflicts(&early, Conflict::Wallet), "{early:?}");
+    assert_eq!(kept().await, wallet);
     let deleted = world.record(&deleting(&world, project.clone())).await;
     deleted.expect("it is deleted");
-    let elsewhere = SealedWallet {
-        custody: "vault".to_owned(),
-        ..wallet.clone()
-    };
-    let other = keep(elsewhere).await;
-    assert!(conflicts(&other, Conflict::Wallet), "{other:?}");
-    keep(sealed_anew).await.expect("nobody has it");
-    let kept = subject.wallets().sealed_wallet(&wallet.account_id).await;
-    assert_eq!(kept.expect("it is read").as_ref(), Some(&wallet));
+
+    let elsewhere = keep(in_vault("fund/v1")).await;
+    assert!(conflicts(&elsewhere, Conflict::Wallet), "{elsewhere:?}");
+    assert_eq!(kept().await, wallet);
+    keep(sealed_anew.clone()).await.expect("nobody has it");
+    assert_eq!(kept().await, sealed_anew, "under the key of now");
+
+    // The same of a key that is held outside, which nothing here is lost with.
+    let of_row = format!("account_id = '{}'", wallet.account_id);
+    let outside = "UPDATE wallets SET custody = 'vault', key_id = 'fund/v1', \
+        sealed_seed = substr(sealed_seed, 1, 0)";
+    let outside = subject.execute(&format!("{outside} WHERE {of_row}")).await;
+    assert_eq!(outside.expect("it is held outside"), 1);
+    keep(in_vault("fund-2/v3")).await.expect("nobody has it");
+    assert_eq!(kept().await, in_vault("fund-2/v3"));
+    keep(wallet.clone()).await.expect("nobody has it");
+    assert_eq!(kept().await, wallet, "its seed is here now");
 
     let channel = NewChannel {
         network: NETWORK.to_owned(),
@@ -162,9 +182,10 @@ pub async fn a_wallet_left_behind_serves_again(subject: &dyn StoreUnderTest) {
         created_at: world.now(),
     };
     let mut work = world.begin().await;
-    let kept = work.credentials().keep_channel(&channel).await;
-    kept.expect("it is kept");
+    let joined = work.credentials().keep_channel(&channel).await;
+    joined.expect("it is kept");
     work.commit().await.expect("it is committed");
-    let taken = keep(wallet).await;
+    let taken = keep(sealed_anew).await;
     assert!(conflicts(&taken, Conflict::Wallet), "{taken:?}");
+    assert_eq!(kept().await, wallet);
 }

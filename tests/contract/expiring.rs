@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use serde_json::json;
+use tranche_application::audit::filter::EventFilter;
 use tranche_application::audit::record::EventRecord;
 use tranche_application::audit::retention::announced::Announced;
 use tranche_application::audit::retention::{Done, Outlook};
 use tranche_application::audit::verify::Trusted;
 use tranche_application::audit::verify::finding::Kind;
 use tranche_application::audit::verify::key::VerifierKey;
+use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::clock::Clock;
 use tranche_application::ports::kept::KeptCheckpoints;
 use tranche_domain::{Action, Month, ProjectId, Severity};
@@ -122,6 +125,24 @@ pub async fn a_forged_expiry_does_not_pass(subject: &dyn StoreUnderTest) {
         leaves: leaf + 1..=leaf + 5,
         sha256: None,
     };
+    // Anybody may send an event that only looks like it.
+    for (severity, action) in [
+        ("info", Action::RetentionExpiring.as_str()),
+        ("critical", "part.leaves"),
+    ] {
+        named.leaves = leaf..=leaf;
+        let like = Arc::new(EventRecord {
+            severity: severity.to_owned(),
+            action: action.to_owned(),
+            ..announcement(&sealed.world, &named).as_ref().clone()
+        });
+        let now = sealed.world.now();
+        let new = subject.audit_store().append(&[like], now).await;
+        assert_eq!(new.expect("it is appended"), 1);
+        seal(subject, &sealed.world, 10).await;
+        let findings = sealed.findings().await;
+        assert_eq!(kinds(&findings), [Kind::ExpiredUnannounced], "{action}");
+    }
     for (leaves, expected) in [
         (leaf + 1..=leaf + 5, vec![Kind::ExpiredUnannounced]),
         (leaf - 3..=leaf, vec![]),
@@ -172,6 +193,43 @@ pub async fn what_expired_is_verified(subject: &dyn StoreUnderTest) {
     let announced = "audit_events WHERE action = 'retention.expiring' AND severity = 'critical' \
                      AND resource_type = 'audit_part'";
     assert_eq!(subject.count(announced).await, 4);
+    assert_told_whole(subject).await;
+}
+
+/// Two parts of five events that were in no file, and then two of two events, each in its file.
+async fn assert_told_whole(subject: &dyn StoreUnderTest) {
+    let filter = EventFilter {
+        actions: vec![Action::RetentionExpiring.as_str().to_owned()],
+        ..EventFilter::default()
+    };
+    let said = subject
+        .search()
+        .in_order(0, &filter, Scope::All, 1_000)
+        .await;
+    let said = said.expect("the log").events;
+    assert_eq!(said.len(), 4, "{said:?}");
+    let sha256 = "07".repeat(32);
+    for (logged, (events, is_filed)) in
+        said.iter()
+            .zip([(5, false), (5, false), (2, true), (2, true)])
+    {
+        let told = &logged.event.metadata;
+        assert_eq!(told["events"], events, "{told}");
+        assert_eq!(
+            (&told["month"], &told["keep_days"]),
+            (&json!("2023-10"), &json!(180))
+        );
+        let file = told["archive_file"].as_str();
+        assert_eq!(
+            file.is_some_and(|name| name.starts_with("file ")),
+            is_filed,
+            "{told}"
+        );
+        assert_eq!(
+            told["archive_sha256"].as_str(),
+            is_filed.then_some(&*sha256)
+        );
+    }
 }
 
 /// A part of which a run said that it goes, and then was killed, is not announced again.

@@ -1,17 +1,21 @@
 //! How a part leaves, step by step: each whole or not at all, each only when it may.
 
+use tranche_application::Outcome;
 use tranche_application::ports::retention::{
     Expiry, Figures, LeafRecord, Leaving, Part, Run, Step, Term, Turn,
 };
 use tranche_application::ports::store::StoreError;
-use tranche_domain::ProjectId;
+use tranche_domain::text::Reason;
+use tranche_domain::{Held, ProjectId};
 use uuid::Uuid;
 
-use super::StoreUnderTest;
 use super::calendar::{
-    Times, admin, assert_provable, counted, events_of, left, log, month, noon, put, retention, seal,
+    Times, admin, assert_provable, call, counted, events_of, left, log, month, noon, put,
+    retention, seal,
 };
 use super::scene::World;
+use super::{Dialect, StoreUnderTest};
+use crate::support::service::eventually;
 
 const TERM: Term = Term {
     days: 60,
@@ -33,9 +37,12 @@ fn expiry() -> Expiry {
     }
 }
 
+/// The turn of whoever died is free as soon as the store has noticed.
 async fn turn(subject: &dyn StoreUnderTest) -> Box<dyn Turn> {
-    let turn = subject.retention().take_turn().await.expect("it answers");
-    turn.expect("nobody else has it")
+    eventually("nobody else has the turn", async || {
+        subject.retention().take_turn().await.expect("it answers")
+    })
+    .await
 }
 
 /// The part of a severity in January 2024.
@@ -266,6 +273,10 @@ pub async fn what_is_archived_is_append_only(subject: &dyn StoreUnderTest) {
             format!("DELETE FROM {table}"),
             format!("UPDATE {table} SET severity = 'info'"),
             format!("INSERT INTO {table} SELECT * FROM {table}"),
+            match subject.dialect() {
+                Dialect::Postgres => format!("TRUNCATE {table}"),
+                Dialect::Sqlite => format!("REPLACE INTO {table} SELECT * FROM {table}"),
+            },
         ] {
             subject.execute(&statement).await.expect_err(&statement);
         }
@@ -281,6 +292,41 @@ pub async fn what_is_archived_is_append_only(subject: &dyn StoreUnderTest) {
             .await
             .expect_err("append-only");
     }
-    subject.execute("DELETE FROM audit_holds").await.ok();
-    assert_eq!(subject.count("audit_holds").await, 0);
+}
+
+/// A hold is as it was placed until it is lifted, once; it is never deleted or replaced, whoever writes.
+pub async fn a_hold_stays_as_it_was_placed(subject: &dyn StoreUnderTest) {
+    let times = Times::at(noon("2024-06-15"));
+    let retention = retention(subject, &times);
+    let reason = || Reason::try_new("a lawsuit").expect("a short text");
+    for number in 0..2 {
+        let placed = retention.place(Held::default(), reason(), &call()).await;
+        let Outcome::Done(hold) = placed.expect("it is placed") else {
+            unreachable!("there is no key")
+        };
+        if number == 0 {
+            let lifted = retention.lift(hold.id, &reason(), &call()).await;
+            lifted.expect("it is lifted");
+        }
+    }
+    let whole = match subject.dialect() {
+        Dialect::Postgres => "TRUNCATE audit_holds",
+        Dialect::Sqlite => "REPLACE INTO audit_holds SELECT * FROM audit_holds",
+    };
+    for statement in [
+        "UPDATE audit_holds SET reason = 'another'",
+        "UPDATE audit_holds SET severity = 'info' WHERE lifted_at IS NULL",
+        "UPDATE audit_holds SET placed_by = 'somebody else' WHERE lifted_at IS NULL",
+        "UPDATE audit_holds SET lifted_by = 'x', lifted_at = placed_at, lift_reason = 'x', \
+         reason = 'another' WHERE lifted_at IS NULL",
+        "UPDATE audit_holds SET lifted_by = 'somebody else' WHERE lifted_at IS NOT NULL",
+        "UPDATE audit_holds SET lifted_by = NULL, lifted_at = NULL, lift_reason = NULL \
+         WHERE lifted_at IS NOT NULL",
+        "DELETE FROM audit_holds WHERE lifted_at IS NOT NULL",
+        "DELETE FROM audit_holds WHERE lifted_at IS NULL",
+        whole,
+    ] {
+        subject.execute(statement).await.expect_err(statement);
+    }
+    assert_eq!(subject.count("audit_holds").await, 2);
 }

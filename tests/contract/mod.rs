@@ -72,6 +72,7 @@ pub mod leaving;
 pub mod letters;
 pub mod lifecycle;
 mod log;
+pub mod malformed;
 pub mod numbering;
 pub mod pipeline;
 pub mod races;

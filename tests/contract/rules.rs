@@ -129,6 +129,7 @@ macro_rules! store_contract {
                 a_part_goes_only_when_it_may,
                 what_was_altered_stays,
                 what_is_archived_is_append_only,
+                a_hold_stays_as_it_was_placed,
             ];
             search: [
                 every_filter_finds_what_it_matches,
@@ -152,6 +153,7 @@ macro_rules! store_contract {
             ];
             counting: [
                 statistics_are_a_recount,
+                counts_end_where_their_time_ends,
                 counts_agree_while_writers_and_sealer_work,
                 a_projects_counts_are_its_own,
                 sizes_tell_every_row,
@@ -172,6 +174,12 @@ macro_rules! store_contract {
                 roll_ups_are_recounted,
                 books_and_log_bear_each_other_out,
                 an_expired_row_leaves_its_record,
+            ];
+            malformed: [
+                a_row_that_cannot_be_is_named,
+                a_leaf_that_cannot_be_is_named,
+                what_waits_repeats_its_event,
+                a_key_that_is_none_is_named,
             ];
             expiring: [
                 a_forged_expiry_does_not_pass,

@@ -203,6 +203,7 @@ macro_rules! trails_contract {
                 a_changed_trail_leaves_its_event,
                 a_copy_goes_by_time_before_its_version,
                 a_copy_is_kept_unless_there_is_a_later_one,
+                a_page_of_copies_is_kept_at_once,
                 a_copy_does_not_take_another_projects_place,
                 pages_give_every_trail_once,
                 a_scope_reaches_its_project_alone,
@@ -214,6 +215,7 @@ macro_rules! trails_contract {
                 one_of_many_first_saves_wins,
                 no_write_of_many_is_lost,
                 copies_and_writes_come_to_the_latest,
+                pages_of_copies_and_writes_do_not_hinder_one_another,
                 sums_agree_after_a_crowd,
             ];
             summing: [
@@ -249,6 +251,8 @@ macro_rules! trail_clean_ups_contract {
                 a_turn_that_was_not_ended_is_taken_over,
                 an_end_and_its_event_come_together_once,
                 ends_of_long_ago_are_forgotten,
+                what_a_deleted_project_leaves_goes_in_batches,
+                a_message_is_free_when_its_project_is_gone,
             }
         }
     };

@@ -447,9 +447,10 @@ pub async fn leaves_from_before_the_tree_are_sealed(subject: &dyn StoreUnderTest
     assert!(
         !subject
             .tree()
-            .is_waiting(Uuid::nil())
+            .look(Uuid::nil())
             .await
             .expect("it reads")
+            .is_waiting
     );
     assert_eq!(assert_sound(subject).await.size, 310);
     assert_eq!(Frontier::default().root(), root_over(&[]));

@@ -18,9 +18,9 @@ pub async fn what_is_waiting_is_seen(subject: &dyn StoreUnderTest) {
     let tree = subject.tree();
     for _ in 0..2 {
         sealer.step(1_000).await.expect("it seals");
-        assert!(!tree.is_waiting(Uuid::nil()).await.expect("it reads"));
+        assert!(!tree.look(Uuid::nil()).await.expect("it reads").is_waiting);
         append(subject, &world, 1).await;
-        assert!(tree.is_waiting(Uuid::nil()).await.expect("it reads"));
+        assert!(tree.look(Uuid::nil()).await.expect("it reads").is_waiting);
         append(subject, &world, 4).await;
         for (most, counted) in [(3, 3), (5, 5), (100, 5)] {
             assert_eq!(tree.waiting(most).await.expect("it counts"), counted);
@@ -48,9 +48,9 @@ pub async fn late_ids_are_sealed_too(subject: &dyn StoreUnderTest) {
     assert_eq!(new.expect("it is appended"), 3);
     let tree = subject.tree();
     let above = first[0].id;
-    assert!(!tree.is_waiting(above).await.expect("it reads"));
+    assert!(!tree.look(above).await.expect("it reads").is_waiting);
     assert!(
-        tree.is_waiting(late[2].id).await.expect("it reads"),
+        tree.look(late[2].id).await.expect("it reads").is_waiting,
         "it too"
     );
     let mut turn = tree.begin_sealing().await.expect("a turn").expect("ours");

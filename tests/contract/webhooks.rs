@@ -227,8 +227,9 @@ pub async fn drivers_share_webhooks(subject: &dyn StoreUnderTest) {
     // One that found the last ones locked may have stopped early.
     all.extend(drive("d").await);
     all.sort();
+    let leases = all.len();
     all.dedup();
-    assert_eq!(all.len(), 12);
+    assert_eq!((all.len(), leases), (12, 12), "each one once");
 }
 
 /// What happened is kept, and positions only grow.
@@ -289,6 +290,13 @@ pub async fn a_disabled_webhook_rests(subject: &dyn StoreUnderTest) {
     let (now, at) = (world.now(), world.now());
     let (_, held) = lease(subject, "a", now).await[0];
     assert!(told(subject, held, Told::Taken(9, now), now).await);
+    let failed = Told::Failed {
+        position: 9,
+        at,
+        due_at: at,
+        error: "HTTP 500".to_owned(),
+    };
+    assert!(told(subject, held, failed, now).await);
     let disable = async |lease| {
         let mut work = subject.store().begin().await.expect("it begins");
         let done = work.webhooks().disable_webhook(lease, at, "410 Gone").await;
@@ -309,6 +317,15 @@ pub async fn a_disabled_webhook_rests(subject: &dyn StoreUnderTest) {
     assert!(disable(held).await);
     assert!(!told(subject, held, Told::Passed(10), now).await);
     assert_eq!(lease(subject, "b", now + TERM * 2).await, []);
+    let free = plain(&world);
+    keep(subject, &free).await;
+    let leased = lease(subject, "b", now + TERM * 2).await;
+    let leased: Vec<Uuid> = leased.iter().map(|(hook, _)| hook.id).collect();
+    assert_eq!(leased, [free.id], "not beside another one either");
+    let mut work = subject.store().begin().await.expect("it begins");
+    let deleted = work.webhooks().delete_webhook(free.id).await;
+    assert!(deleted.expect("it answers"));
+    work.commit().await.expect("it is committed");
     let progress = read(subject, webhook.id)
         .await
         .expect("it is there")
@@ -318,15 +335,20 @@ pub async fn a_disabled_webhook_rests(subject: &dyn StoreUnderTest) {
 
     assert!(replay(webhook.id, None).await);
     let (again, held) = lease(subject, "b", now).await.remove(0);
-    assert_eq!(again.progress.position, 9, "where it stood");
-    assert_eq!(again.progress.disabled_at, None);
+    let anew = |position| Progress {
+        position,
+        delivered: 1,
+        delivered_at: Some(now),
+        ..Progress::default()
+    };
+    assert_eq!(again.progress, anew(9), "where it stood");
     assert!(replay(webhook.id, Some(2)).await);
     assert!(
         !told(subject, held, Told::Passed(10), now).await,
         "it began anew"
     );
     let (again, _) = lease(subject, "c", now).await.remove(0);
-    assert_eq!(again.progress.position, 2);
+    assert_eq!(again.progress, anew(2));
     assert!(!replay(world.id(), None).await);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the official Stellar SDKs that judge the sandbox ledger into .judges/ at the top of the
-# checkout: Python in .judges/venv, JavaScript in .judges/node. Does nothing when what is there
-# was installed from the same lists.
+# Installs what others wrote and tests judge by, into .judges/ at the top of the checkout: the official
+# Stellar SDKs, an S3 server, a reader of Parquet. Python in .judges/venv, JavaScript in .judges/node.
+# Does nothing when what is there was installed from the same lists.
 set -eu
 
 judges=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -3,6 +3,7 @@
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
+pub mod s3;
 pub mod scene;
 pub mod service;
 pub mod vault;

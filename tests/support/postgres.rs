@@ -8,7 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::env;
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -111,6 +111,30 @@ impl Database {
         &self.name
     }
 
+    /// Runs statements in a transaction of another session, which stays open, with the locks that it took,
+    /// until what is given is dropped.
+    ///
+    /// # Errors
+    /// When there is no session, or the server refuses.
+    pub fn hold(&self, statements: &str) -> io::Result<Held> {
+        let mut session = Command::new(client())
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set", "ON_ERROR_STOP=1", &self.url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut told = String::new();
+        if let (Some(stdin), Some(stdout)) = (&mut session.stdin, &mut session.stdout) {
+            writeln!(stdin, "BEGIN; {statements}; SELECT 'held';")?;
+            BufReader::new(stdout).read_line(&mut told)?;
+        }
+        let held = Held(session);
+        match told.trim() {
+            "held" => Ok(held),
+            _ => Err(io::Error::other(format!("{statements}: it is refused"))),
+        }
+    }
+
     /// Runs statements as a superuser, past the application, and gives what they print: one line a
     /// row, columns apart by `|`.
     ///
@@ -118,6 +142,18 @@ impl Database {
     /// With the server's message when it refuses.
     pub fn run(&self, statements: &str) -> io::Result<String> {
         psql(&self.url, statements)
+    }
+}
+
+/// A session in a transaction: it ends when this is dropped.
+#[derive(Debug)]
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The end of its input ends the session, and the server rolls back.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

@@ -79,6 +79,14 @@ impl FakeVault {
         account
     }
 
+    /// Keeps a key under another name only, with its newest version as the first.
+    pub fn rename(&self, from: &str, to: &str) {
+        let mut state = self.state();
+        let mut versions = state.keys.remove(from).unwrap_or_default();
+        let newest = versions.pop().into_iter().collect();
+        state.keys.insert(to.to_owned(), newest);
+    }
+
     /// From now on, lets in this token only.
     pub fn change_token(&self, token: &str) {
         token.clone_into(&mut self.state().token);

@@ -2,16 +2,16 @@
 //! in a bucket, and beside it a manifest that says what is in it.
 //!
 //! ```text
-//! info/2024-01/<run>.ndjson      the events
+//! info/2024-01/<run>.parquet     the events, in whichever format they are written
 //! info/2024-01/<run>.json        the manifest, written last: without it the file is not whole
 //! ```
 //!
 //! A run that is killed leaves a file without a manifest, or an upload that was not finished; the
 //! next run writes a file of its own.
 
-mod lines;
-mod manifest;
+mod bucket;
 mod place;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,72 +21,63 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
+use tranche_application::audit::export::Table;
+use tranche_application::audit::manifest::Manifest;
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::ports::event_archive::{
     ArchiveError, ArchiveWriter, Contents, EventArchive,
 };
 use tranche_application::ports::retention::ArchiveFile;
+use tranche_application::ports::store::Source;
 use tranche_domain::{Month, Severity};
 use uuid::Uuid;
 
-pub use lines::LINES;
 pub use place::OpenError;
 
-/// The longest that storage may take for one step.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// How many pieces of a file are on their way at once.
+use place::Place;
+use refusal::Refusal;
+
+/// The longest that storage may take for one step, what is tried again included.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How large the pieces are in which a file goes, but for its last; a bucket takes ten thousand of them.
+const PIECE: usize = 16 * 1024 * 1024;
+/// How many pieces of a file are on their way at once, beside the one that is gathered.
 const PIECES: usize = 2;
-
-/// Something went wrong while events were written down.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// Events as the bytes of a file, a piece at a time.
-pub trait Encoder: Send {
-    /// The bytes that these events add, sooner or later.
-    ///
-    /// # Errors
-    /// When they cannot be written down.
-    fn write(&mut self, events: &[LoggedEvent]) -> Result<Vec<u8>, Source>;
-
-    /// What is left, and the end.
-    ///
-    /// # Errors
-    /// When it cannot be written down.
-    fn end(self: Box<Self>) -> Result<Vec<u8>, Source>;
-}
 
 /// How files are made.
 #[derive(Clone, Copy)]
 pub struct Format {
-    /// The ending of their names, such as `ndjson`.
+    /// The ending of their names, such as `parquet`.
     pub ending: &'static str,
     /// What their columns are, for the manifest.
     pub schema: &'static str,
     /// Begins a file.
-    pub begin: fn() -> Result<Box<dyn Encoder>, Source>,
+    pub begin: fn() -> Result<Box<dyn Table>, Source>,
 }
 
 /// An archive of files.
 pub struct FileArchive {
-    store: Arc<dyn ObjectStore>,
-    below: Path,
+    place: Place,
     format: Format,
 }
 
 impl FileArchive {
-    /// The archive at `file:///…` or `s3://bucket/…`; a folder is made if it is missing. Credentials of
-    /// a bucket come from the environment (`AWS_…`).
+    /// The archive at `file:///…` or `s3://BUCKET/…`; a folder is made if it is missing, a bucket must be
+    /// there. Endpoint and credentials of a bucket are in `environment` (`AWS_…`).
     ///
     /// # Errors
-    /// [`OpenError`] when the address is none, or the folder cannot be made.
-    pub fn open(url: &str, format: Format) -> Result<Self, OpenError> {
-        let (store, below) = place::open(url)?;
-        Ok(Self {
-            store,
-            below,
-            format,
-        })
+    /// [`OpenError`] when the address is none, the folder cannot be made, or the environment contradicts
+    /// itself.
+    pub fn open(
+        url: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        format: Format,
+    ) -> Result<Self, OpenError> {
+        let place = place::open(url, environment)?;
+        Ok(Self { place, format })
     }
 }
 
@@ -98,20 +89,35 @@ impl EventArchive for FileArchive {
         month: Month,
         run: Uuid,
     ) -> Result<Box<dyn ArchiveWriter>, ArchiveError> {
-        let folder = self
-            .below
+        let Place {
+            store,
+            below,
+            signs,
+        } = &self.place;
+        let storage = Storage {
+            store: store.clone(),
+            is_bucket: signs.is_some(),
+        };
+        if let Some(signs) = signs {
+            let credential = timeout(PATIENCE, signs.get_credential()).await;
+            if !matches!(credential, Ok(Ok(_))) {
+                return Err(ArchiveError(Box::new(Refusal::NoCredentials)));
+            }
+        }
+        let folder = below
             .clone()
             .join(severity.as_str())
             .join(month.to_string());
         let name = folder.clone().join(format!("{run}.{}", self.format.ending));
-        let upload = in_time(self.store.put_multipart(&name)).await?;
+        let upload = storage.in_time(store.put_multipart(&name)).await?;
+        let upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
         Ok(Box::new(Writer {
-            store: self.store.clone(),
             manifest: folder.join(format!("{run}.json")),
             name,
             schema: self.format.schema,
-            upload: WriteMultipart::new(upload),
-            encoder: (self.format.begin)().map_err(ArchiveError)?,
+            upload: Upload(Some(upload)),
+            storage,
+            table: Some((self.format.begin)().map_err(ArchiveError)?),
             sha256: Sha256::new(),
             bytes: 0,
         }))
@@ -119,25 +125,31 @@ impl EventArchive for FileArchive {
 }
 
 struct Writer {
-    store: Arc<dyn ObjectStore>,
+    storage: Storage,
     name: Path,
     manifest: Path,
     schema: &'static str,
-    upload: WriteMultipart,
-    encoder: Box<dyn Encoder>,
+    upload: Upload,
+    /// `None` once it ended, or failed.
+    table: Option<Box<dyn Table>>,
     sha256: Sha256,
     bytes: u64,
 }
 
 impl Writer {
     async fn put(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
         self.sha256.update(bytes);
         self.bytes += bytes.len() as u64;
-        in_time(self.upload.wait_for_capacity(PIECES)).await?;
-        self.upload.write(bytes);
+        // What is written in one go must not be more pieces at once than may be on their way.
+        for bytes in bytes.chunks(PIECE) {
+            let upload = self.upload.0.as_mut().ok_or_else(ended)?;
+            let room = self.storage.in_time(upload.wait_for_capacity(PIECES)).await;
+            if let Err(error) = room {
+                self.upload.abort().await;
+                return Err(error);
+            }
+            upload.write(bytes);
+        }
         Ok(())
     }
 }
@@ -145,37 +157,68 @@ impl Writer {
 #[async_trait]
 impl ArchiveWriter for Writer {
     async fn write(&mut self, events: Vec<LoggedEvent>) -> Result<(), ArchiveError> {
-        let bytes = self.encoder.write(&events).map_err(ArchiveError)?;
-        self.put(&bytes).await
+        let mut table = self.table.take().ok_or_else(ended)?;
+        // Compressing takes a while, and others have requests.
+        let writing = spawn_blocking(move || {
+            let bytes = table.write(&events);
+            (table, bytes)
+        });
+        let (table, bytes) = writing.await.map_err(broken)?;
+        self.table = Some(table);
+        self.put(&bytes.map_err(ArchiveError)?).await
     }
 
     async fn finish(mut self: Box<Self>, contents: &Contents) -> Result<ArchiveFile, ArchiveError> {
-        let nothing: Box<dyn Encoder> = Box::new(Ended);
-        let encoder = std::mem::replace(&mut self.encoder, nothing);
-        let bytes = encoder.end().map_err(ArchiveError)?;
-        self.put(&bytes).await?;
+        let table = self.table.take().ok_or_else(ended)?;
+        let bytes = spawn_blocking(move || table.end()).await.map_err(broken)?;
+        self.put(&bytes.map_err(ArchiveError)?).await?;
         let file = ArchiveFile {
             name: self.name.to_string(),
-            sha256: self.sha256.finalize().into(),
+            sha256: self.sha256.clone().finalize().into(),
         };
-        in_time(self.upload.finish()).await?;
-        let manifest = manifest::of(&file, self.bytes, self.schema, contents);
-        in_time(self.store.put(&self.manifest, manifest.into())).await?;
+        let upload = self.upload.0.take().ok_or_else(ended)?;
+        self.storage.in_time(upload.finish()).await?;
+        let manifest = Manifest::of(&file, self.bytes, self.schema, contents);
+        let manifest = serde_json::to_string_pretty(&manifest);
+        let manifest = manifest.map_err(|error| ArchiveError(Box::new(error)))? + "\n";
+        let put = self.storage.store.put(&self.manifest, manifest.into());
+        self.storage.in_time(put).await?;
         Ok(file)
     }
 }
 
-/// Where the encoder was.
-struct Ended;
+/// What was sent of a file. What is not finished is taken away, so that nobody pays for it.
+struct Upload(Option<WriteMultipart>);
 
-impl Encoder for Ended {
-    fn write(&mut self, _: &[LoggedEvent]) -> Result<Vec<u8>, Source> {
-        Ok(Vec::new())
+impl Upload {
+    async fn abort(&mut self) {
+        if let Some(upload) = self.0.take() {
+            abort(upload).await;
+        }
     }
+}
 
-    fn end(self: Box<Self>) -> Result<Vec<u8>, Source> {
-        Ok(Vec::new())
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(upload) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(abort(upload));
+        }
     }
+}
+
+/// Whoever aborts knows already that it went wrong.
+async fn abort(upload: WriteMultipart) {
+    let _ = timeout(PATIENCE, upload.abort()).await;
+}
+
+fn ended() -> ArchiveError {
+    ArchiveError("the file came to its end before".into())
+}
+
+fn broken(error: JoinError) -> ArchiveError {
+    ArchiveError(Box::new(error))
 }
 
 /// Storage took too long.
@@ -183,11 +226,21 @@ impl Encoder for Ended {
 #[error("no answer in time")]
 struct Silence;
 
-async fn in_time<T>(
-    step: impl Future<Output = object_store::Result<T>>,
-) -> Result<T, ArchiveError> {
-    match timeout(PATIENCE, step).await {
-        Ok(done) => done.map_err(|error| ArchiveError(Box::new(error))),
-        Err(_) => Err(ArchiveError(Box::new(Silence))),
+struct Storage {
+    store: Arc<dyn ObjectStore>,
+    is_bucket: bool,
+}
+
+impl Storage {
+    async fn in_time<T>(
+        &self,
+        step: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, ArchiveError> {
+        match timeout(PATIENCE, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) if self.is_bucket => Err(ArchiveError(Box::new(refusal::of(&error)))),
+            Ok(Err(error)) => Err(ArchiveError(Box::new(error))),
+            Err(_) => Err(ArchiveError(Box::new(Silence))),
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! Parquet: ids as UUID, times as microseconds in UTC, documents as JSON text, names through
 //! dictionaries. Written in row groups, so that only one of them is in memory.
+//!
+//! A table for people has the columns of [`crate::COLUMNS`]. An archive's has two more, with which each
+//! row's leaf can be computed anew and compared.
+
+pub mod reading;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +13,7 @@ use ::parquet::basic::Compression;
 use ::parquet::data_type::{
     ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int64Type,
 };
-use ::parquet::errors::Result;
+use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::parser::parse_message_type;
@@ -23,8 +28,10 @@ const GROUP_ROWS: usize = 20_000;
 /// How many bytes of texts and documents it has, about.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// The columns, in the order of [`crate::COLUMNS`].
-pub const SCHEMA: &str = "message audit_event {
+macro_rules! columns {
+    ($more:literal) => {
+        concat!(
+            "message audit_event {
     REQUIRED FIXED_LEN_BYTE_ARRAY (16) id (UUID);
     REQUIRED INT64 occurred_at (TIMESTAMP(MICROS, true));
     OPTIONAL INT64 recorded_at (TIMESTAMP(MICROS, true));
@@ -45,22 +52,39 @@ pub const SCHEMA: &str = "message audit_event {
     OPTIONAL BYTE_ARRAY user_agent (STRING);
     OPTIONAL BYTE_ARRAY request_id (STRING);
     OPTIONAL INT64 leaf_index (INTEGER(64, true));
-}";
+",
+            $more,
+            "}"
+        )
+    };
+}
+
+/// The columns of a table for people, in the order of [`crate::COLUMNS`].
+pub const SCHEMA: &str = columns!("");
+
+/// The columns of an archive's table: [`SCHEMA`]'s, and what a proof needs.
+pub const ARCHIVE_SCHEMA: &str = columns!(
+    "    OPTIONAL FIXED_LEN_BYTE_ARRAY (16) salt;
+    OPTIONAL FIXED_LEN_BYTE_ARRAY (32) leaf_hash;
+"
+);
 
 /// Writes events to `W`. What is not finished is no Parquet file: its end is missing.
 pub struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
     group: Vec<LoggedEvent>,
     bytes: usize,
+    is_proven: bool,
 }
 
 impl<W: Write + Send> ParquetWriter<W> {
-    /// An empty file.
+    /// An empty file; one that `is_proven` has the columns of an archive.
     ///
     /// # Errors
     /// What `W` cannot write.
-    pub fn try_new(into: W) -> Result<Self> {
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
+    pub fn try_new(into: W, is_proven: bool) -> Result<Self> {
+        let schema = if is_proven { ARCHIVE_SCHEMA } else { SCHEMA };
+        let schema = Arc::new(parse_message_type(schema)?);
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_created_by("tranche".to_owned())
@@ -69,6 +93,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             file: SerializedFileWriter::new(into, schema, Arc::new(properties))?,
             group: Vec::new(),
             bytes: 0,
+            is_proven,
         })
     }
 
@@ -100,6 +125,9 @@ impl<W: Write + Send> ParquetWriter<W> {
         }
         let mut group = self.file.next_row_group()?;
         write(&mut group, &self.group)?;
+        if self.is_proven {
+            write_proofs(&mut group, &self.group)?;
+        }
         group.close()?;
         self.group.clear();
         self.bytes = 0;
@@ -205,6 +233,27 @@ fn write<W: Write + Send>(group: &mut Group<'_, W>, events: &[LoggedEvent]) -> R
     numbers(group, true, events.iter().map(|logged| logged.leaf_index))
 }
 
+fn write_proofs<W: Write + Send>(group: &mut Group<'_, W>, events: &[LoggedEvent]) -> Result<()> {
+    let salts = events.iter().map(|logged| Some(logged.event.salt.to_vec()));
+    fixed(group, salts)?;
+    let leaves = events.iter().map(|logged| match logged.recorded_at {
+        Some(recorded_at) => logged.event.leaf_hash(recorded_at).map(Some),
+        None => Ok(None),
+    });
+    let leaves = leaves
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| ParquetError::External(Box::new(error)))?;
+    fixed(group, leaves.into_iter().map(|leaf| leaf.map(Vec::from)))
+}
+
+fn fixed<W: Write + Send>(
+    group: &mut Group<'_, W>,
+    values: impl Iterator<Item = Option<Vec<u8>>>,
+) -> Result<()> {
+    let values = values.map(|value| value.map(FixedLenByteArray::from));
+    column::<FixedLenByteArrayType, W>(group, true, values)
+}
+
 fn bytes(text: &str) -> ByteArray {
     ByteArray::from(text)
 }
@@ -250,7 +299,7 @@ fn column<T: DataType, W: Write + Send>(
         present.extend(value);
     }
     let Some(mut column) = group.next_column()? else {
-        return Err(::parquet::errors::ParquetError::General(
+        return Err(ParquetError::General(
             "the schema has no such column".to_owned(),
         ));
     };
@@ -266,14 +315,26 @@ pub struct ParquetTable {
 }
 
 impl ParquetTable {
-    /// An empty table.
+    /// An empty table for people.
     ///
     /// # Errors
     /// None: what it writes into is memory.
     pub fn try_new() -> std::result::Result<Self, Source> {
+        Self::of(false)
+    }
+
+    /// An empty table for an archive.
+    ///
+    /// # Errors
+    /// As [`ParquetTable::try_new`].
+    pub fn for_archive() -> std::result::Result<Self, Source> {
+        Self::of(true)
+    }
+
+    fn of(is_proven: bool) -> std::result::Result<Self, Source> {
         let written = Shared::default();
         Ok(Self {
-            writer: ParquetWriter::try_new(written.clone())?,
+            writer: ParquetWriter::try_new(written.clone(), is_proven)?,
             written,
         })
     }

@@ -29,13 +29,12 @@ use crate::timed::Timed;
 
 use conditions::{Bound, Bounds, Conditions, Plan, SEVERITIES, Several};
 
-/// Every search has an index to walk, whatever the figures that plans are made from say, and none is
-/// long enough to be worth compiling.
+/// Every search has an index to walk, whatever the figures that plans are made from say.
 macro_rules! begin {
     ($plan:literal) => {
         concat!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = '5s'; SET LOCAL enable_seqscan = off; \
-             SET LOCAL jit = off; SET LOCAL plan_cache_mode = ",
+             SET LOCAL plan_cache_mode = ",
             $plan
         )
     };

@@ -61,6 +61,9 @@ impl PostgresConfig {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         given.application_name("tranche").options([
             ("role", scope::ROLE.to_owned()),
+            // Where plans may not read tables whole, the server takes the smallest statement for dear,
+            // and compiles it for a third of a second each time.
+            ("jit", "off".to_owned()),
             ("statement_timeout", milliseconds(self.statement_timeout)),
             ("lock_timeout", milliseconds(self.lock_timeout)),
             (
@@ -88,5 +91,17 @@ impl PostgresConfig {
     /// Retention has a role of its own.
     pub(crate) fn for_retention(given: PgConnectOptions) -> PgConnectOptions {
         Self::for_maintenance(given).options([("role", scope::RETENTION)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PgConnectOptions, PostgresConfig};
+
+    #[test]
+    fn statements_of_requests_are_not_compiled() {
+        let options = PostgresConfig::default().for_requests(PgConnectOptions::new());
+        let options = options.get_options().expect("options");
+        assert!(options.contains("-c jit=off"), "{options}");
     }
 }

@@ -17,12 +17,13 @@ use crate::errors::failed;
 use crate::subject_keys;
 use crate::unit_of_work::PostgresUnitOfWork;
 
-/// The wallet of a project that was deleted is its custodian's still: it stays as it is, and serves
-/// again.
+/// What leads to the key of a project that was deleted may lead nowhere by now: what is given takes its
+/// place. But a seed that is sealed here may be nowhere else, and gives way to itself alone.
 const KEEP_WALLET: &str = "INSERT INTO wallets AS kept (account_id, custody, key_id, sealed_seed)
     VALUES ($1, $2, $3, $4)
-    ON CONFLICT (account_id) DO UPDATE SET custody = kept.custody
-    WHERE kept.custody = excluded.custody
+    ON CONFLICT (account_id) DO UPDATE SET custody = excluded.custody, key_id = excluded.key_id,
+        sealed_seed = excluded.sealed_seed
+    WHERE (kept.custody = excluded.custody OR length(kept.sealed_seed) = 0)
         AND NOT EXISTS (SELECT FROM projects WHERE wallet_account_id = kept.account_id)
         AND NOT EXISTS (SELECT FROM channel_accounts WHERE account_id = kept.account_id)";
 const WALLET: &str = "SELECT * FROM wallets WHERE account_id = $1";

@@ -45,3 +45,28 @@ pub(crate) fn begin_with(begin: &'static str, scope: Scope) -> SqlStr {
     };
     AssertSqlSafe(begin).into_sql_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use tranche_domain::ProjectId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A connection goes back to the pool with nothing of what it saw.
+    #[test]
+    fn what_a_transaction_may_see_ends_with_it() {
+        let project = Scope::Project(ProjectId(Uuid::nil()));
+        let made = [Scope::All, project].map(begin_reading);
+        let made = made.iter().map(SqlStr::as_str);
+        let said = [BEGIN, BEGIN_PIPELINE, BEGIN_SEALING, BEGIN_LOOKING];
+        for begin in said.into_iter().chain(made) {
+            let (first, settings) = begin.split_once(';').unwrap();
+            assert!(first.starts_with("BEGIN"), "{begin}");
+            assert!(settings.contains("tranche.scope"), "{begin}");
+            for setting in settings.split(';') {
+                assert!(setting.trim_start().starts_with("SET LOCAL "), "{begin}");
+            }
+        }
+    }
+}

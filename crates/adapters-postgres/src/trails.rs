@@ -4,6 +4,7 @@
 //! the event. Whoever saves takes the trail first and then the sums in the order of their keys.
 
 mod clean_ups;
+mod copies;
 mod counted;
 mod rows;
 mod sums;
@@ -16,7 +17,7 @@ use sqlx::SqlStr;
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_application::ports::trails::{MOST_TRAILS, TrailStore};
+use tranche_application::ports::trails::{Adopted, MOST_TRAILS, TrailStore};
 use tranche_domain::trail::sums::{Counted, TimeRange, movements};
 use tranche_domain::{MessageId, ProjectId, Trail, TrailChange};
 use uuid::Uuid;
@@ -51,6 +52,14 @@ macro_rules! select_trail {
          FROM assessment_trails"
     };
 }
+use select_trail;
+
+/// What a project that is gone has left is not there.
+macro_rules! is_there {
+    () => {
+        "project_id <> ALL (ARRAY(SELECT project_id FROM trail_removals))"
+    };
+}
 
 macro_rules! insert {
     () => {
@@ -62,23 +71,32 @@ macro_rules! insert {
     };
 }
 
-const SELECT: &str = concat!(select_trail!(), " WHERE message_id = $1");
-const LOCK: &str = concat!(select_trail!(), " WHERE message_id = $1 FOR NO KEY UPDATE");
+const SELECT: &str = concat!(select_trail!(), " WHERE message_id = $1 AND ", is_there!());
 const PAGE: &str = concat!(
     select_trail!(),
     " WHERE message_id >= coalesce($1, '00000000-0000-0000-0000-000000000000') \
-     AND message_id IS DISTINCT FROM $1 ORDER BY message_id LIMIT $2"
+     AND message_id IS DISTINCT FROM $1 AND ",
+    is_there!(),
+    " ORDER BY message_id LIMIT $2"
 );
-const SEVERAL: &str = concat!(select_trail!(), " WHERE message_id = ANY ($1)");
-const COUNT: &str = "SELECT count(*) FROM assessment_trails";
-const COUNT_BEFORE: &str = "SELECT count(*) FROM assessment_trails WHERE created_at < $1";
+const SEVERAL: &str = concat!(
+    select_trail!(),
+    " WHERE message_id = ANY ($1) AND ",
+    is_there!()
+);
+/// Those that are not there are counted and taken off: by the index alone, as all are.
+const COUNT: &str = "SELECT (SELECT count(*) FROM assessment_trails) - (SELECT count(*)
+    FROM trail_removals gone JOIN assessment_trails trail ON trail.project_id = gone.project_id)";
+const COUNT_BEFORE: &str =
+    "SELECT (SELECT count(*) FROM assessment_trails WHERE created_at < $1) - (SELECT count(*)
+    FROM trail_removals gone JOIN assessment_trails trail ON trail.project_id = gone.project_id
+    WHERE trail.created_at < $1)";
 const EXPIRE: &str = "WITH oldest AS MATERIALIZED (
         SELECT message_id FROM assessment_trails WHERE created_at < $1
         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
     DELETE FROM assessment_trails trail USING oldest WHERE trail.message_id = oldest.message_id";
 
 const INSERT: &str = concat!(insert!(), " RETURNING 1), ");
-const INSERT_IF_NONE: &str = concat!(insert!(), " ON CONFLICT DO NOTHING RETURNING 1), ");
 const UPDATE: &str = "WITH trail AS (UPDATE assessment_trails SET (model, reasoning_traces, context_layers, \
      prompt_tokens, completion_tokens, prompt_cost, completion_cost, created_at, completed_at, \
      updated_at, version) = (?, ?, ?, ?, ?, ?::numeric, ?::numeric, ?, ?, ?, ?) \
@@ -91,37 +109,25 @@ fn statement(parts: &[&str]) -> String {
 }
 
 static OPEN: LazyLock<String> = LazyLock::new(|| statement(&[INSERT, sums::MOVED]));
-static ADOPT: LazyLock<String> = LazyLock::new(|| statement(&[INSERT_IF_NONE, sums::MOVED]));
 static REPLACE: LazyLock<String> = LazyLock::new(|| statement(&[UPDATE, sums::MOVED]));
 static REPLACE_AND_TELL: LazyLock<String> =
     LazyLock::new(|| statement(&[UPDATE, sums::MOVED, ", ", audit::POSTED]));
 
-/// How a trail comes into the table.
-enum Writing<'e> {
-    /// There is none of this message.
-    First,
-    /// As [`Writing::First`], and if there is one after all, nothing is written.
-    FirstIfNone,
-    /// In the place of what stands, with the event where there is one.
-    Over(&'e Trail, Option<&'e EventRecord>),
-}
-
-/// Writes a trail and moves the sums; says whether what it replaces was there.
-async fn write(work: &mut Timed, trail: &Trail, writing: Writing<'_>) -> Result<bool, StoreError> {
-    let (text, former, event) = match writing {
-        Writing::First => (&OPEN, None, None),
-        Writing::FirstIfNone => (&ADOPT, None, None),
-        Writing::Over(former, None) => (&REPLACE, Some(former), None),
-        Writing::Over(former, event) => (&REPLACE_AND_TELL, Some(former), event),
+/// Writes a change and moves the sums; says whether what it replaces was there.
+async fn write(work: &mut Timed, change: &TrailChange) -> Result<bool, StoreError> {
+    let event = change.event().map(EventRecord::from);
+    let text = match (change.former(), &event) {
+        (None, _) => &OPEN,
+        (Some(_), None) => &REPLACE,
+        (Some(_), Some(_)) => &REPLACE_AND_TELL,
     };
-    let record = trail.record();
+    let record = change.trail().record();
     let mut query = rows::bind(sqlx::query(text.as_str()), record);
-    if let Some(former) = former {
+    if let Some(former) = change.former() {
         query = query.bind(former.record().version);
     }
-    let moves = Moves::of(&movements(former, trail));
-    query = moves.bind(query, record.project_id);
-    if let Some(event) = event {
+    query = Moves::of(&movements(change.former(), change.trail())).bind(query);
+    if let Some(event) = change.former().and(event.as_ref()) {
         query = audit::bind(query, event);
     }
     let (until, connection) = work.ask();
@@ -133,6 +139,23 @@ impl PostgresStore {
     async fn trails(&self, begin: &'static str, scope: Scope) -> Result<Timed, StoreError> {
         let begin: SqlStr = begin_with(begin, scope);
         self.timed_from(begin).await
+    }
+
+    async fn try_save(&self, change: &TrailChange) -> Result<(), StoreError> {
+        let scope = Scope::Project(change.trail().record().project_id);
+        let mut work = self.trails(BEGIN, scope).await?;
+        if !write(&mut work, change).await? {
+            return Err(StoreError::Conflict(Conflict::Stale));
+        }
+        work.commit().await
+    }
+
+    /// Whether a trail that is not there was in the way of one of its message. It is not any more.
+    async fn made_way(&self, message: MessageId) -> Result<bool, StoreError> {
+        let mut work = self.trails(BEGIN, Scope::All).await?;
+        let was_there = copies::make_way(&mut work, &[message.0]).await?;
+        work.commit().await?;
+        Ok(was_there)
     }
 }
 
@@ -157,44 +180,19 @@ impl TrailStore for PostgresStore {
     }
 
     async fn save(&self, change: &TrailChange) -> Result<(), StoreError> {
-        let trail = change.trail();
-        let event = change.event().map(EventRecord::from);
-        let writing = match change.former() {
-            None => Writing::First,
-            Some(former) => Writing::Over(former, event.as_ref()),
-        };
-        let scope = Scope::Project(trail.record().project_id);
-        let mut work = self.trails(BEGIN, scope).await?;
-        if !write(&mut work, trail, writing).await? {
-            return Err(StoreError::Conflict(Conflict::Stale));
+        let message = change.trail().record().message_id;
+        match self.try_save(change).await {
+            Err(StoreError::Conflict(Conflict::Stale))
+                if change.former().is_none() && self.made_way(message).await? =>
+            {
+                self.try_save(change).await
+            }
+            saved => saved,
         }
-        work.commit().await
     }
 
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError> {
-        let record = trail.record();
-        let scope = Scope::Project(record.project_id);
-        let mut work = self.trails(BEGIN, scope).await?;
-        let mut former = find(&mut work, LOCK, record.message_id).await?;
-        if former.is_none() {
-            if write(&mut work, trail, Writing::FirstIfNone).await? {
-                work.commit().await?;
-                return Ok(true);
-            }
-            // Somebody was first; or the message is another project's, and is not seen here.
-            former = find(&mut work, LOCK, record.message_id).await?;
-        }
-        let Some(former) = former else {
-            return Ok(false);
-        };
-        let Some(copy) = trail.in_place_of(&former) else {
-            return Ok(false);
-        };
-        if !write(&mut work, &copy, Writing::Over(&former, None)).await? {
-            return Err(StoreError::Conflict(Conflict::Retry));
-        }
-        work.commit().await?;
-        Ok(true)
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
+        copies::adopt(self, copies).await
     }
 
     async fn page(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<Trail>, StoreError> {

@@ -2,13 +2,15 @@
 
 mod sealing;
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::StoreError;
-use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Sealing, Tree};
+use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Look, Sealing, Tree};
 use tranche_domain::ProjectId;
 use uuid::Uuid;
 
@@ -164,14 +166,16 @@ impl PostgresStore {
 
 #[async_trait]
 impl Tree for PostgresStore {
-    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+    async fn look(&self, from: Uuid) -> Result<Look, StoreError> {
         let query = sqlx::query_scalar::<_, Uuid>(IS_WAITING).bind(from);
         let mut work = self.timed_from(scope::BEGIN_LOOKING).await?;
         let (until, connection) = work.ask();
-        Ok(until
-            .wait(query.fetch_optional(connection))
-            .await?
-            .is_some())
+        let began = Instant::now();
+        let first = until.wait(query.fetch_optional(connection)).await?;
+        Ok(Look {
+            is_waiting: first.is_some(),
+            took: began.elapsed(),
+        })
     }
 
     async fn waiting(&self, most: u32) -> Result<u64, StoreError> {

@@ -13,6 +13,7 @@ use crate::errors::{Failure, is_damage};
 use crate::file;
 use crate::frame::{Content, Draft};
 use crate::place::Place;
+use crate::shrinking::Shrinking;
 use crate::state::{Amount, Frame, State};
 
 /// The most bytes in one transaction, but for one push that has more.
@@ -109,6 +110,7 @@ pub(crate) struct Committer {
     connection: Option<SqliteConnection>,
     next: i64,
     place: Place,
+    shrinking: Shrinking,
 }
 
 impl Committer {
@@ -125,6 +127,7 @@ impl Committer {
             connection: Some(connection),
             next: last + 1,
             place,
+            shrinking: Shrinking::default(),
         }
     }
 
@@ -253,6 +256,7 @@ impl Committer {
         let sequences = file::sequences(&mut connection, to).await?;
         self.shared.state().recount(census, &sequences);
         self.next = self.next.max(census.last + 1);
+        self.shrinking = Shrinking::default();
         self.shared.news.notify_waiters();
         Ok(connection)
     }
@@ -261,9 +265,8 @@ impl Committer {
         if self.requests.is_empty()
             && self.shared.state().is_empty()
             && let Some(connection) = &mut self.connection
-            && let Err(error) = file::shrink(connection).await
+            && let Err(error) = self.shrinking.shrink(connection).await
         {
-            // It stays large until the next time.
             tracing::warn!(file = %self.place.file.display(), %error, "the queue's file did not shrink");
         }
     }

@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOG_PAGES: &str = "4000";
 /// What a log keeps of its size afterwards, in bytes.
 const LOG_BYTES: &str = "16777216";
-/// How many pages an empty file may keep: 16 MiB.
-const SPARE_PAGES: i64 = 4_000;
 
 /// Headers first, so that they are read without the payload.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS frames (
@@ -209,20 +207,6 @@ pub(crate) async fn content(
         Content::read(&payload, events, checksum)
     };
     Ok(row.map(read).unwrap_or_default())
-}
-
-/// Makes an empty file small, where it is not.
-pub(crate) async fn shrink(connection: &mut SqliteConnection) -> Result<(), Error> {
-    let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
-        .fetch_one(&mut *connection)
-        .await?;
-    if pages > SPARE_PAGES {
-        sqlx::query("VACUUM").execute(&mut *connection).await?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
 }
 
 /// The frame that a draft becomes.

@@ -37,6 +37,7 @@ mod file;
 mod frame;
 mod peek;
 mod place;
+mod shrinking;
 mod state;
 
 use std::path::{Path, PathBuf};

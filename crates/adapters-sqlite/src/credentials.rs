@@ -20,11 +20,12 @@ use crate::rows::{Row, micros};
 use crate::subject_keys;
 use crate::unit_of_work::SqliteUnitOfWork;
 
-/// The wallet of a project that was deleted is its custodian's still: it stays as it is, and serves
-/// again.
+/// What leads to the key of a project that was deleted may lead nowhere by now: what is given takes its
+/// place. But a seed that is sealed here may be nowhere else, and gives way to itself alone.
 const KEEP_WALLET: &str = "INSERT INTO wallets (account_id, custody, key_id, sealed_seed) \
-     VALUES (?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET custody = wallets.custody \
-     WHERE wallets.custody = excluded.custody \
+     VALUES (?, ?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET custody = excluded.custody, \
+     key_id = excluded.key_id, sealed_seed = excluded.sealed_seed \
+     WHERE (wallets.custody = excluded.custody OR length(wallets.sealed_seed) = 0) \
      AND NOT EXISTS (SELECT 1 FROM projects WHERE wallet_account_id = wallets.account_id) \
      AND NOT EXISTS (SELECT 1 FROM channel_accounts WHERE account_id = wallets.account_id)";
 

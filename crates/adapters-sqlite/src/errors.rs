@@ -73,7 +73,7 @@ pub(crate) fn breaks_foreign_key(error: &sqlx::Error) -> bool {
 
 /// What a row came to that refers to nothing but a project, which may be deleted any time.
 pub(crate) fn failed_in_project(error: sqlx::Error) -> StoreError {
-    if breaks_foreign_key(&error) {
+    if breaks_foreign_key(&error) || is_refused(&error) {
         StoreError::Conflict(Conflict::ProjectGone)
     } else {
         failed(error)

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor};
 use tranche_application::audit::record::EventRecord;
 use tranche_application::ports::audit_search::Scope;
-use tranche_application::ports::store::StoreError;
-use tranche_application::ports::trails::{MOST_TRAILS, TrailStore};
+use tranche_application::ports::store::{Conflict, StoreError};
+use tranche_application::ports::trails::{Adopted, MOST_TRAILS, TrailStore};
 use tranche_domain::trail::sums::{Counted, TimeRange, movements};
 use tranche_domain::{MessageId, ProjectId, Trail, TrailChange};
 
@@ -33,6 +33,15 @@ const UPDATE: &str = "UPDATE assessment_trails SET (model, reasoning_traces, con
      version) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
      WHERE message_id = ? AND project_id = ? AND version = ?";
 
+/// What a project that is gone has left is not there, and in nobody's way.
+macro_rules! is_there {
+    () => {
+        "project_id NOT IN (SELECT project_id FROM trail_removals)"
+    };
+}
+const MAKE_WAY: &str = "DELETE FROM assessment_trails \
+     WHERE message_id = ? AND project_id IN (SELECT project_id FROM trail_removals)";
+
 /// Writes a trail in the place of what stood, and moves the sums.
 async fn write(
     connection: &mut SqliteConnection,
@@ -40,6 +49,10 @@ async fn write(
     trail: &Trail,
 ) -> Result<(), StoreError> {
     let record = trail.record();
+    if former.is_none() {
+        let way = sqlx::query(MAKE_WAY).bind(record.message_id.to_string());
+        way.execute(&mut *connection).await.map_err(failed)?;
+    }
     let written = match former {
         None => rows::bind(sqlx::query(INSERT), record),
         Some(former) => rows::bind(sqlx::query(UPDATE), record).bind(former.record().version),
@@ -59,9 +72,11 @@ async fn find(
         Scope::All => None,
         Scope::Project(id) => Some(id.to_string()),
     };
-    let row: Option<TrailRow> = sqlx::query_as(
-        "SELECT * FROM assessment_trails WHERE message_id = ?1 AND (?2 IS NULL OR project_id = ?2)",
-    )
+    let row: Option<TrailRow> = sqlx::query_as(concat!(
+        "SELECT * FROM assessment_trails \
+         WHERE message_id = ?1 AND (?2 IS NULL OR project_id = ?2) AND ",
+        is_there!()
+    ))
     .bind(message.to_string())
     .bind(only)
     .fetch_optional(executor)
@@ -85,24 +100,39 @@ impl TrailStore for SqliteStore {
         transaction.commit().await.map_err(not_committed)
     }
 
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError> {
-        let record = trail.record();
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
         let mut transaction = self.transaction().await?;
-        let former = find(&mut *transaction, record.message_id, Scope::All).await?;
-        let copy = match &former {
-            None => Some(trail.clone()),
-            Some(former) => trail.in_place_of(former),
-        };
-        let Some(copy) = copy else { return Ok(false) };
-        write(&mut transaction, former.as_ref(), &copy).await?;
+        let mut adopted = Vec::with_capacity(copies.len());
+        for copy in copies {
+            let message = copy.record().message_id;
+            let former = find(&mut *transaction, message, Scope::All).await?;
+            let next = match &former {
+                None => Some(copy.clone()),
+                Some(former) => copy.in_place_of(former),
+            };
+            let Some(next) = next else {
+                adopted.push(Adopted::Present);
+                continue;
+            };
+            // A statement that is refused is undone by itself.
+            adopted.push(
+                match write(&mut transaction, former.as_ref(), &next).await {
+                    Ok(()) => Adopted::Kept,
+                    Err(StoreError::Conflict(Conflict::ProjectGone)) => Adopted::ProjectGone,
+                    Err(error) => return Err(error),
+                },
+            );
+        }
         transaction.commit().await.map_err(not_committed)?;
-        Ok(true)
+        Ok(adopted)
     }
 
     async fn page(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<Trail>, StoreError> {
-        let rows: Vec<TrailRow> = sqlx::query_as(
-            "SELECT * FROM assessment_trails WHERE message_id > ? ORDER BY message_id LIMIT ?",
-        )
+        let rows: Vec<TrailRow> = sqlx::query_as(concat!(
+            "SELECT * FROM assessment_trails WHERE message_id > ? AND ",
+            is_there!(),
+            " ORDER BY message_id LIMIT ?"
+        ))
         .bind(after.map(|after| after.to_string()).unwrap_or_default())
         .bind(limit.min(MOST_TRAILS))
         .fetch_all(&self.reader)
@@ -118,7 +148,7 @@ impl TrailStore for SqliteStore {
         for message in messages {
             list.push_bind(message.to_string());
         }
-        query.push(")");
+        query.push(concat!(") AND ", is_there!()));
         let rows: Vec<TrailRow> = query
             .build_query_as()
             .fetch_all(&self.reader)
@@ -129,11 +159,15 @@ impl TrailStore for SqliteStore {
 
     async fn count(&self, before: Option<DateTime<Utc>>) -> Result<u64, StoreError> {
         let count = match before {
-            None => sqlx::query_scalar("SELECT count(*) FROM assessment_trails"),
-            Some(before) => {
-                sqlx::query_scalar("SELECT count(*) FROM assessment_trails WHERE created_at < ?")
-                    .bind(micros(before))
-            }
+            None => sqlx::query_scalar(concat!(
+                "SELECT count(*) FROM assessment_trails WHERE ",
+                is_there!()
+            )),
+            Some(before) => sqlx::query_scalar(concat!(
+                "SELECT count(*) FROM assessment_trails WHERE created_at < ? AND ",
+                is_there!()
+            ))
+            .bind(micros(before)),
         };
         let count: i64 = count.fetch_one(&self.reader).await.map_err(failed)?;
         Ok(u64::try_from(count).unwrap_or_default())

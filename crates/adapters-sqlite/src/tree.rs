@@ -3,13 +3,14 @@
 mod sealing;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, SqliteExecutor};
 use tranche_application::audit::record::LoggedEvent;
 use tranche_application::ports::store::StoreError;
-use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Sealing, Tree};
+use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Look, Sealing, Tree};
 use tranche_domain::ProjectId;
 use uuid::Uuid;
 
@@ -148,9 +149,15 @@ impl SqliteStore {
 
 #[async_trait]
 impl Tree for SqliteStore {
-    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+    async fn look(&self, from: Uuid) -> Result<Look, StoreError> {
+        let mut connection = self.reader.acquire().await.map_err(failed)?;
         let query = sqlx::query_scalar(IS_WAITING).bind(lowest(from));
-        query.fetch_one(&self.reader).await.map_err(failed)
+        let began = Instant::now();
+        let is_waiting = query.fetch_one(&mut *connection).await.map_err(failed)?;
+        Ok(Look {
+            is_waiting,
+            took: began.elapsed(),
+        })
     }
 
     async fn waiting(&self, most: u32) -> Result<u64, StoreError> {

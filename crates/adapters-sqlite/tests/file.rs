@@ -1,4 +1,4 @@
-//! What is SQLite's own: the file, its lock, and the processes that share it.
+//! What is SQLite's own: the file, its lock, the processes that share it, and what triggers alone refuse.
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
@@ -10,10 +10,12 @@ use tempfile::TempDir;
 use tranche_adapters_sqlite::{Settings, SqliteStore};
 use tranche_application::ports::queries::Queries;
 use tranche_application::ports::store::{Store, StoreError};
+use tranche_application::ports::subject_keys::SubjectKey;
+use uuid::Uuid;
 
 const SOON: Settings = Settings {
     busy_timeout: Duration::from_millis(200),
-    acquire_timeout: Duration::from_millis(200),
+    acquire_timeout: Duration::from_secs(1),
     readers: 2,
 };
 
@@ -179,4 +181,89 @@ async fn a_closed_store_is_unavailable() {
     store.close().await;
     assert!(is_unavailable(&store.begin().await));
     assert!(is_unavailable(&store.ready().await));
+}
+
+/// A migrated store, and a way past it.
+async fn beside(file: &Path) -> (SqliteStore, sqlx::SqlitePool) {
+    let store = open(file).await;
+    store.migrate().await.expect("the schema is made");
+    let options = SqliteConnectOptions::new().filename(file);
+    let past = SqlitePoolOptions::new().connect_with(options).await;
+    (store, past.expect("it opens"))
+}
+
+/// Whoever lets events go past the application says so too early, or of what is held: both are refused,
+/// by the earlier of two clocks.
+#[tokio::test]
+async fn only_what_is_old_and_free_is_said_to_have_expired() {
+    let (_folder, file) = place();
+    let (_store, past) = beside(&file).await;
+    let say = async |id: &str, severity: &str, month: &str, at: &str| {
+        let sql = format!(
+            "INSERT INTO audit_expired (id, severity, month, first_id, last_id, events, first_leaf, \
+             last_leaf, keep_days, expired_at, run_id) \
+             VALUES ('{id}', '{severity}', '{month}', 'a', 'b', 1, 0, 0, 30, {at}, 'run')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&past).await
+    };
+    // In 2020, in 2026 and in 3000.
+    let (early, late, far) = ("1577900000000000", "1770000000000000", "32503700000000000");
+    for (month, at) in [("2020-01", early), ("2999-01", far), ("no month", late)] {
+        let refused = say("1", "info", month, at).await.expect_err(month);
+        assert!(refused.to_string().contains("not over"), "{refused}");
+    }
+    let hold = "INSERT INTO audit_holds (id, severity, reason, placed_by, placed_at) \
+        VALUES ('h', 'info', 'a lawsuit', 'ada', 0)";
+    sqlx::query(hold)
+        .execute(&past)
+        .await
+        .expect("it is placed");
+    let refused = say("1", "info", "2020-01", late).await.expect_err("held");
+    assert!(refused.to_string().contains("a hold is on"), "{refused}");
+    let other = say("1", "warning", "2020-01", late).await;
+    other.expect("nobody holds warnings");
+    let lift = "UPDATE audit_holds SET lifted_by = 'ada', lifted_at = 1, lift_reason = 'over'";
+    sqlx::query(lift)
+        .execute(&past)
+        .await
+        .expect("it is lifted");
+    let free = say("2", "info", "2020-01", late).await;
+    free.expect("nobody holds it any more");
+}
+
+/// What a key was sealed as is overwritten where it lay.
+#[tokio::test]
+async fn an_erased_key_is_not_in_the_file() {
+    let (_folder, file) = place();
+    let (store, past) = beside(&file).await;
+    let sealed: Vec<u8> = (100..180).collect();
+    let is_there = async || {
+        let log = "PRAGMA wal_checkpoint(TRUNCATE)";
+        sqlx::query(log).execute(&past).await.expect("one file");
+        let bytes = std::fs::read(&file).expect("the file");
+        bytes
+            .windows(40)
+            .any(|some| sealed.windows(40).any(|part| part == some))
+    };
+    let at = chrono::DateTime::UNIX_EPOCH;
+    let key = |number: u8| SubjectKey {
+        id: Uuid::from_u128(number.into()),
+        subject: [number; 32],
+        key_id: "key-1".to_owned(),
+        sealed: sealed.clone(),
+        created_at: at,
+    };
+    let mut work = store.begin().await.expect("it begins");
+    let kept = work.credentials().keep_subject_keys(&[key(1)]).await;
+    kept.expect("it is kept");
+    work.commit().await.expect("it is committed");
+    assert!(is_there().await, "the control");
+    let mut work = store.begin().await.expect("it begins");
+    let erased = work.credentials().erase_subject_key(&[1; 32], at, "ada");
+    assert_eq!(
+        erased.await.expect("it is erased"),
+        Some(Uuid::from_u128(1))
+    );
+    work.commit().await.expect("it is committed");
+    assert!(!is_there().await);
 }

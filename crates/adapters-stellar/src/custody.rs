@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tranche_application::ports::custody::{
-    Custodian, Custody, CustodyError, SealedWallet, SealedWallets, SecretSeed,
+    Custodian, Custody, CustodyError, SealedWallet, SealedWallets, Sealer, SecretSeed,
 };
 
 use crate::account;
@@ -75,10 +75,12 @@ impl Custody for Custodians {
             let (name, key) = custody.split_once(':').unwrap_or((custody, account_id));
             return self.outside(name)?.adopt(account_id, key).await;
         }
-        // Sealed here for a project that is gone: nobody may have its seed in clear.
+        // Sealed here for a project that is gone: nobody may have its seed in clear. Sealed anew, it
+        // opens with the key of now, and it is known now that it opens.
         let kept = self.kept(account_id).await?;
-        kept.filter(|wallet| wallet.custody == LOCAL)
-            .ok_or_else(|| CustodyError::NoSuchKey(account_id.to_owned()))
+        let kept = kept.filter(|wallet| wallet.custody == LOCAL);
+        let kept = kept.ok_or_else(|| CustodyError::NoSuchKey(account_id.to_owned()))?;
+        self.local.reseal(&kept)
     }
 
     async fn sign(&self, account_id: &str, digest: [u8; 32]) -> Result<[u8; 64], CustodyError> {

@@ -212,9 +212,14 @@ impl FilterArgs {
 /// What is verified, and by what.
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// A file of `export --format ndjson`, instead of the database; needs neither it nor a network
+    /// A file of `export --format ndjson`, or one that expired events went into with its manifest beside
+    /// it, instead of the database; needs neither it nor a network
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub export: Option<PathBuf>,
+    /// A file of `export --format ndjson --action retention.expiring`: where the log announces the file
+    /// that expired events went into
+    #[arg(long, value_name = "FILE", requires = "export")]
+    pub announced: Option<PathBuf>,
     /// The log's verifier key, noted down when it was made known
     #[arg(long, value_name = "VKEY", value_parser = verifier_key)]
     pub key: Option<VerifierKey>,

@@ -134,6 +134,18 @@ impl Form {
         });
     }
 
+    /// Whether anything is wrong once everything was read that there is to read.
+    pub fn is_flawed(&mut self) -> bool {
+        self.refuse_the_rest();
+        !self.errors.is_empty()
+    }
+
+    /// Whether this is said to be wrong: its full name, where it lies in another field.
+    #[must_use]
+    pub fn has_flaw(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
+    }
+
     /// Whether nothing wrong was found so far.
     #[must_use]
     pub const fn is_flawless(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod alerting;
 mod answer;
+mod archive;
 mod audit_query;
 mod auth;
 mod background;
@@ -51,6 +52,7 @@ mod streams;
 mod supervise;
 mod system;
 mod trails_commands;
+mod verify_archive;
 mod verify_command;
 mod views;
 mod wiring;

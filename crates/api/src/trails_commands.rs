@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tranche_application::trails::Backend;
 
 use crate::cli::{ServerArgs, TrailsCommand};
@@ -53,12 +54,24 @@ async fn clean(dry_run: bool, config: &Config) -> anyhow::Result<ExitCode> {
         let deleted = progress.1;
         progress.0.tell(deleted, Some(outlook.trails));
     };
-    let cleaned = clean_up.clean(&operator(), &tell).await?;
+    let stop = CancellationToken::new();
+    let until = stop.clone();
+    tokio::spawn(async move {
+        // What cannot be told to stop is killed, and goes on where it was when it is run again.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            until.cancel();
+        }
+    });
+    let cleaned = clean_up.clean(&operator(), &tell, &stop).await?;
     let (progress, _) = progress
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     progress.end();
     say(&format!("{} trails deleted", cleaned.trails));
+    if cleaned.more {
+        say("there are more: run it again");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

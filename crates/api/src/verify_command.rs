@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::custody::Keyholder;
 use crate::progress::Progress;
 use crate::system::SystemClock;
-use crate::wiring;
+use crate::{verify_archive, wiring};
 
 /// Something is wrong.
 const WRONG: u8 = 1;
@@ -45,8 +45,8 @@ pub async fn run(args: VerifyArgs, config: &Config) -> ExitCode {
     let report = Report { json: args.json };
     let key = args.key.clone();
     let done = match &args.export {
-        Some(copy) => of_copy(copy, key, &report).await,
-        None => of_store(&args, config, &report).await,
+        Some(file) => of_file(file, &args, key, report).await,
+        None => of_store(&args, config, report).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -58,13 +58,35 @@ pub async fn run(args: VerifyArgs, config: &Config) -> ExitCode {
     }
 }
 
+async fn of_file(
+    file: &Path,
+    args: &VerifyArgs,
+    key: Option<VerifierKey>,
+    report: Report,
+) -> anyhow::Result<bool> {
+    let announced = args.announced.as_deref();
+    if verify_archive::is_archive(file).await? {
+        return verify_archive::run(file, announced, key, report).await;
+    }
+    anyhow::ensure!(
+        announced.is_none(),
+        "--announced: is for a file of expired events, and --export is a copy that proves itself"
+    );
+    of_copy(file, key, report).await
+}
+
 /// Where findings are written.
-struct Report {
+#[derive(Clone, Copy)]
+pub struct Report {
     json: bool,
 }
 
 impl Report {
-    fn found(&self, finding: &Finding) -> io::Result<()> {
+    /// Tells a finding.
+    ///
+    /// # Errors
+    /// When nobody can read it.
+    pub fn found(self, finding: &Finding) -> io::Result<()> {
         if !self.json {
             return self.line(&finding.to_string());
         }
@@ -81,7 +103,11 @@ impl Report {
         self.line(&json!({ "finding": finding }).to_string())
     }
 
-    fn end(&self, summary: &Value, words: &str) -> io::Result<()> {
+    /// Tells what it came to.
+    ///
+    /// # Errors
+    /// As [`Report::found`].
+    pub fn end(self, summary: &Value, words: &str) -> io::Result<()> {
         if self.json {
             self.line(&json!({ "summary": summary }).to_string())
         } else {
@@ -91,14 +117,14 @@ impl Report {
 
     /// What nobody reads must not look like nothing found.
     #[expect(clippy::unused_self, reason = "every line goes through the report")]
-    fn line(&self, text: &str) -> io::Result<()> {
+    fn line(self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "{text}")?;
         out.flush()
     }
 }
 
-async fn of_store(args: &VerifyArgs, config: &Config, report: &Report) -> anyhow::Result<bool> {
+async fn of_store(args: &VerifyArgs, config: &Config, report: Report) -> anyhow::Result<bool> {
     let stores = wiring::open_unchanged(config).await?;
     let key = if let Some(key) = &args.key {
         key.clone()
@@ -248,12 +274,30 @@ fn notes(file: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-async fn of_copy(path: &Path, key: Option<VerifierKey>, report: &Report) -> anyhow::Result<bool> {
+async fn of_copy(path: &Path, key: Option<VerifierKey>, report: Report) -> anyhow::Result<bool> {
+    let (copy, findings) = read_copy(path, "--export", CopyReader::new(key), report).await?;
+    if !copy.is_pinned {
+        warn_of_embedded_key(&copy);
+    }
+    let (summary, words) = summary_of_copy(&copy, findings);
+    report.end(&summary, &words)?;
+    Ok(findings == 0)
+}
+
+/// Reads the copy that `option` names; what it came to, and how many findings there were.
+///
+/// # Errors
+/// When that could not be found out.
+pub async fn read_copy(
+    path: &Path,
+    option: &'static str,
+    mut copy: CopyReader,
+    report: Report,
+) -> anyhow::Result<(VerifiedCopy, u64)> {
     let file = File::open(path)
         .await
-        .with_context(|| format!("--export: {}", path.display()))?;
+        .with_context(|| format!("{option}: {}", path.display()))?;
     let mut lines = BufReader::with_capacity(1 << 20, file);
-    let mut copy = CopyReader::new(key);
     let mut progress = Progress::begin("events");
     let mut findings = 0_u64;
     let mut line = Vec::new();
@@ -266,7 +310,7 @@ async fn of_copy(path: &Path, key: Option<VerifierKey>, report: &Report) -> anyh
             break;
         }
         if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
-            return Err(anyhow!("--export: a line is longer than any export writes"));
+            return Err(anyhow!("{option}: a line is longer than any export writes"));
         }
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         for finding in copy.line(line) {
@@ -281,15 +325,11 @@ async fn of_copy(path: &Path, key: Option<VerifierKey>, report: &Report) -> anyh
         report.found(&finding)?;
     }
     progress.end();
-    if !copy.is_pinned {
-        warn_of_embedded_key(&copy);
-    }
-    let (summary, words) = summary_of_copy(&copy, findings);
-    report.end(&summary, &words)?;
-    Ok(findings == 0)
+    Ok((copy, findings))
 }
 
-fn warn_of_embedded_key(copy: &VerifiedCopy) {
+/// Says that nothing but the file itself vouches for it.
+pub fn warn_of_embedded_key(copy: &VerifiedCopy) {
     eprintln!(
         "tranche: WARNING: judged by the key in the file itself. Whoever made up the file made up \
          the key too: get the log's key another way, and give it by --key"
@@ -307,6 +347,7 @@ fn summary_of_copy(copy: &VerifiedCopy, findings: u64) -> (Value, String) {
         stated,
         embedded_key,
         is_pinned,
+        announced: _,
     } = copy;
     let checkpoint = stated.map(|(size, root)| json!({ "size": size, "root": hex::encode(root) }));
     let summary = json!({

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use stellar_sandbox::SANDBOX_PASSPHRASE;
 use tokio::sync::Notify;
-use tranche_adapters_archive::{FileArchive, LINES};
 use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_adapters_sqlite::SqliteStore;
 use tranche_adapters_stellar::{
@@ -50,6 +49,7 @@ use tranche_application::trails::{Backend, Memory, MemoryLimits, Trails};
 
 use tranche_domain::Amount;
 
+use crate::archive;
 use crate::auth::acquaintance::Acquaintances;
 use crate::auth::oidc::{Oidc, OidcConfig};
 use crate::config::{Config, Database, Ledger};
@@ -245,11 +245,10 @@ pub fn retention(
     if let Some(keeper) = keeper {
         retention = retention.with_keeper(keeper);
     }
-    let Some(url) = &config.retention.archive_url else {
-        return Ok(retention);
-    };
-    let archive = FileArchive::open(url, LINES).context("TRANCHE_ARCHIVE_URL")?;
-    Ok(retention.with_archive(Arc::new(archive)))
+    match &config.retention.archive_url {
+        Some(url) => Ok(retention.with_archive(archive::open(url)?)),
+        None => Ok(retention),
+    }
 }
 
 /// Assessment trails, kept at first where the configuration says.

@@ -16,6 +16,7 @@ pub mod incoming;
 pub mod intake;
 pub mod letters;
 pub mod losses;
+pub mod manifest;
 pub mod meters;
 pub mod monitoring;
 pub(crate) mod own;

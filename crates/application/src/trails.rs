@@ -18,14 +18,16 @@ mod memory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::TimeDelta;
 use serde_json::json;
 use thiserror::Error;
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 use tranche_domain::trail::sums::{Analytics, TimeRange};
-use tranche_domain::trail::{Revised, TrailAmendment, TrailContent, TrailRefusal};
+use tranche_domain::trail::{Revised, TrailAmendment, TrailContent, TrailRefusals};
 use tranche_domain::{MessageId, Occasion, ProjectId, Trail, TrailChange};
 
 pub use backend::Backend;
+use clean_up::Due;
 pub use document::document;
 pub use dual::Dual;
 pub use memory::{Memory, MemoryLimits};
@@ -61,7 +63,7 @@ pub enum TrailError {
     },
     /// What was stated cannot be.
     #[error(transparent)]
-    Refused(#[from] TrailRefusal),
+    Refused(#[from] TrailRefusals),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,12 +81,16 @@ pub struct Saved {
 }
 
 /// What the trails of this process have been through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
+    /// Writes that changed something.
+    pub written: u64,
     /// Reads that found memory and database differing.
     pub mismatches: u64,
     /// Trails that had to leave memory before their time.
     pub evicted: u64,
+    /// Copies of what the database has for which memory had no room.
+    pub turned_away: u64,
     /// Trails that were copied from memory to the database by a migration.
     pub copied: u64,
     /// Trails that the clean-up deleted from the database.
@@ -93,6 +99,10 @@ pub struct Figures {
     pub in_memory: usize,
     /// Bytes that their texts take.
     pub memory_bytes: usize,
+    /// How much there may be of both.
+    pub most: MemoryLimits,
+    /// For how long a clean-up has been due that has not ended.
+    pub clean_up_late: TimeDelta,
 }
 
 /// The trails; clones share one backend.
@@ -115,6 +125,9 @@ struct Shared {
     written: AtomicU64,
     copied: AtomicU64,
     cleaned: AtomicU64,
+    /// Rung when a project was deleted here.
+    removed: Notify,
+    due: Due,
 }
 
 /// What is done to a message's trail.
@@ -142,7 +155,7 @@ impl Command {
     }
 
     /// The next state, if anything changes, and the trail as it is then.
-    fn revise(&self, trail: Trail, occasion: &Occasion) -> Result<Revised, TrailRefusal> {
+    fn revise(&self, trail: Trail, occasion: &Occasion) -> Result<Revised, TrailRefusals> {
         match self {
             Self::Put(content) => trail.replace(content.clone(), occasion),
             Self::Amend(amendment) => trail.amend(amendment.clone(), occasion),
@@ -205,6 +218,8 @@ impl Trails {
                 written: AtomicU64::new(0),
                 copied: AtomicU64::new(0),
                 cleaned: AtomicU64::new(0),
+                removed: Notify::new(),
+                due: Due::default(),
             }),
         }
     }
@@ -360,9 +375,11 @@ impl Trails {
         Ok(Some(Analytics::of(range, counted)))
     }
 
-    /// Forgets what memory has of a project that is gone; the database does so by itself.
+    /// Forgets what memory has of a project that is gone. The database has nothing of it for anybody,
+    /// and is cleared of it soon.
     pub fn forget(&self, project: ProjectId) {
         self.shared.memory.forget(project);
+        self.shared.removed.notify_one();
     }
 
     /// What this process's trails have been through.
@@ -373,15 +390,23 @@ impl Trails {
             dual,
             copied,
             cleaned,
+            written,
+            due,
+            services,
             ..
         } = self.shared.as_ref();
+        let late = due.since().map(|since| services.clock.now() - since);
         Figures {
+            written: written.load(Ordering::Relaxed),
             mismatches: dual.mismatches(),
             evicted: memory.evicted(),
+            turned_away: memory.turned_away(),
             copied: copied.load(Ordering::Relaxed),
             cleaned: cleaned.load(Ordering::Relaxed),
             in_memory: memory.len(),
             memory_bytes: memory.bytes(),
+            most: memory.limits(),
+            clean_up_late: late.unwrap_or_default(),
         }
     }
 }

@@ -4,16 +4,20 @@
 //! answered, and be amended; from the moment it has model, tokens and cost it is completed, and whoever
 //! changes it then leaves an event.
 
+mod content;
 mod json_text;
 pub mod parts;
 mod refusal;
 mod spent;
 pub mod sums;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
+pub use content::{Part, TrailAmendment, TrailContent};
+use content::{amended, spent, stated};
 pub use json_text::{JsonText, JsonTextError};
-pub use refusal::TrailRefusal;
+use refusal::Judgement;
+pub use refusal::{TrailRefusal, TrailRefusals};
 pub use spent::{
     Cost, CostAmount, CostError, Spendable, Spent, Stated, TokenCount, Tokens, TooManyTokens,
 };
@@ -23,8 +27,6 @@ use crate::audit::{Action, AuditEvent, Fact, Resource};
 use crate::ids::{MessageId, ProjectId};
 use crate::text::ModelName;
 
-/// By how much a sender's clock may be ahead.
-const AHEAD: TimeDelta = TimeDelta::minutes(1);
 /// Fractions of a second are kept to this many digits.
 const MICROSECONDS: u16 = 6;
 
@@ -65,67 +67,6 @@ pub struct Trail(TrailRecord);
     "the trail has a version below 1, or is completed without model, tokens and cost, or the reverse"
 )]
 pub struct InconsistentTrail;
-
-/// The whole content of a trail, as it is stated at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrailContent {
-    /// When the message was; `None`: now, or as before.
-    pub created_at: Option<DateTime<Utc>>,
-    /// The model.
-    pub model: Option<ModelName>,
-    /// How it came to its answer.
-    pub reasoning_traces: Option<JsonText>,
-    /// What it was given.
-    pub context_layers: Option<JsonText>,
-    /// Tokens.
-    pub tokens: Option<Stated<TokenCount>>,
-    /// Cost.
-    pub cost: Option<Stated<CostAmount>>,
-}
-
-/// What an amendment says of one part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Part<T> {
-    /// Nothing: it stays.
-    #[default]
-    Kept,
-    /// It goes.
-    Cleared,
-    /// It becomes this.
-    Given(T),
-}
-
-/// What is amended; what is not named stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrailAmendment {
-    /// The model.
-    pub model: Part<ModelName>,
-    /// How it came to its answer.
-    pub reasoning_traces: Part<JsonText>,
-    /// What it was given.
-    pub context_layers: Part<JsonText>,
-    /// Tokens; of those, too, what is not stated stays.
-    pub tokens: Part<Stated<TokenCount>>,
-    /// Cost; of that, too, what is not stated stays.
-    pub cost: Part<Stated<CostAmount>>,
-}
-
-impl TrailAmendment {
-    fn names_nothing(&self) -> bool {
-        fn silent<T: Spendable>(part: &Part<Stated<T>>) -> bool {
-            match part {
-                Part::Kept => true,
-                Part::Cleared => false,
-                Part::Given(stated) => stated.is_nothing(),
-            }
-        }
-        self.model == Part::Kept
-            && self.reasoning_traces == Part::Kept
-            && self.context_layers == Part::Kept
-            && silent(&self.tokens)
-            && silent(&self.cost)
-    }
-}
 
 /// A trail's next state with what it replaces, and the event where it needs one.
 ///
@@ -190,17 +131,15 @@ impl Trail {
     /// The trail of a message that had none.
     ///
     /// # Errors
-    /// [`TrailRefusal`].
+    /// [`TrailRefusals`].
     pub fn open(
         message_id: MessageId,
         project_id: ProjectId,
         content: TrailContent,
         now: DateTime<Utc>,
-    ) -> Result<TrailChange, TrailRefusal> {
+    ) -> Result<TrailChange, TrailRefusals> {
+        content.judged(now).end()?;
         let created_at = content.created_at.unwrap_or(now);
-        if created_at > now + AHEAD {
-            return Err(TrailRefusal::Future);
-        }
         let record = TrailRecord {
             message_id,
             project_id,
@@ -224,59 +163,72 @@ impl Trail {
     /// Puts other content in the place of all there is. The same content again changes nothing.
     ///
     /// # Errors
-    /// [`TrailRefusal`].
+    /// [`TrailRefusals`].
     pub fn replace(
         self,
         content: TrailContent,
         occasion: &Occasion,
-    ) -> Result<Revised, TrailRefusal> {
+    ) -> Result<Revised, TrailRefusals> {
         let created_at = content.created_at.map(|at| at.trunc_subsecs(MICROSECONDS));
+        let mut judgement = Judgement::default();
         if created_at.is_some_and(|at| at != self.0.created_at) {
-            return Err(TrailRefusal::CreatedBefore);
+            judgement.refuse(TrailRefusal::CreatedBefore);
         }
         let next = TrailRecord {
-            tokens: stated(content.tokens)?,
-            cost: stated(content.cost)?,
+            tokens: judgement
+                .of(stated(content.tokens))
+                .unwrap_or(self.0.tokens),
+            cost: judgement.of(stated(content.cost)).unwrap_or(self.0.cost),
             model: content.model,
             reasoning_traces: content.reasoning_traces,
             context_layers: content.context_layers,
             ..self.0.clone()
         };
-        self.becomes(next, occasion)
+        self.becomes(next, judgement, occasion)
     }
 
     /// Changes what the amendment names and keeps the rest.
     ///
     /// # Errors
-    /// [`TrailRefusal`].
+    /// [`TrailRefusals`].
     pub fn amend(
         self,
         amendment: TrailAmendment,
         occasion: &Occasion,
-    ) -> Result<Revised, TrailRefusal> {
+    ) -> Result<Revised, TrailRefusals> {
         if amendment.names_nothing() {
-            return Err(TrailRefusal::Nothing);
+            return Err(TrailRefusal::Nothing.into());
         }
         let before = self.0.clone();
+        let mut judgement = Judgement::default();
+        let tokens = judgement.of(spent(&amendment.tokens, before.tokens));
+        let cost = judgement.of(spent(&amendment.cost, before.cost));
         let next = TrailRecord {
             model: amended(amendment.model, before.model),
             reasoning_traces: amended(amendment.reasoning_traces, before.reasoning_traces),
             context_layers: amended(amendment.context_layers, before.context_layers),
-            tokens: spent(&amendment.tokens, before.tokens)?,
-            cost: spent(&amendment.cost, before.cost)?,
+            tokens: tokens.unwrap_or(before.tokens),
+            cost: cost.unwrap_or(before.cost),
             ..before
         };
-        self.becomes(next, occasion)
+        self.becomes(next, judgement, occasion)
     }
 
-    fn becomes(self, next: TrailRecord, occasion: &Occasion) -> Result<Revised, TrailRefusal> {
+    /// Its next state, of which what was refused is as before.
+    fn becomes(
+        self,
+        next: TrailRecord,
+        mut judgement: Judgement,
+        occasion: &Occasion,
+    ) -> Result<Revised, TrailRefusals> {
+        if self.is_completed() {
+            for field in missing(&next) {
+                judgement.refuse(TrailRefusal::Kept { field });
+            }
+        }
+        judgement.end()?;
         if next == self.0 {
             return Ok(Revised::Unchanged(Box::new(self)));
-        }
-        if self.is_completed()
-            && let Some(field) = missing(&next)
-        {
-            return Err(TrailRefusal::Kept { field });
         }
         let next = TrailRecord {
             // Clocks differ: what is made of a state is never earlier than it.
@@ -390,21 +342,19 @@ impl Trail {
     }
 }
 
-/// The first part that a completed trail has and this record has not.
-const fn missing(record: &TrailRecord) -> Option<&'static str> {
-    if record.model.is_none() {
-        Some("model")
-    } else if record.tokens.is_none() {
-        Some("tokens")
-    } else if record.cost.is_none() {
-        Some("cost")
-    } else {
-        None
-    }
+/// The parts that a completed trail has and this record has not.
+fn missing(record: &TrailRecord) -> impl Iterator<Item = &'static str> + use<> {
+    let parts = [
+        ("model", record.model.is_none()),
+        ("tokens", record.tokens.is_none()),
+        ("cost", record.cost.is_none()),
+    ];
+    let missing = parts.into_iter().filter(|(_, is_missing)| *is_missing);
+    missing.map(|(part, _)| part)
 }
 
-const fn is_whole(record: &TrailRecord) -> bool {
-    missing(record).is_none()
+fn is_whole(record: &TrailRecord) -> bool {
+    missing(record).next().is_none()
 }
 
 /// Notes when a record became whole, the first time that it is.
@@ -413,29 +363,6 @@ fn completed(record: TrailRecord, now: DateTime<Utc>) -> TrailRecord {
     TrailRecord {
         completed_at,
         ..record
-    }
-}
-
-fn stated<T: Spendable>(stated: Option<Stated<T>>) -> Result<Option<Spent<T>>, TrailRefusal> {
-    stated.map(|stated| stated.over(None)).transpose()
-}
-
-fn amended<T>(part: Part<T>, before: Option<T>) -> Option<T> {
-    match part {
-        Part::Kept => before,
-        Part::Cleared => None,
-        Part::Given(value) => Some(value),
-    }
-}
-
-fn spent<T: Spendable>(
-    part: &Part<Stated<T>>,
-    before: Option<Spent<T>>,
-) -> Result<Option<Spent<T>>, TrailRefusal> {
-    match part {
-        Part::Given(stated) if !stated.is_nothing() => stated.over(before.as_ref()).map(Some),
-        Part::Cleared => Ok(None),
-        Part::Kept | Part::Given(_) => Ok(before),
     }
 }
 

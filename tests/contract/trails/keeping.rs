@@ -2,7 +2,7 @@
 
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::Conflict;
-use tranche_application::ports::trails::TrailStore;
+use tranche_application::ports::trails::{Adopted, TrailStore};
 use tranche_domain::trail::sums::{Counted, TimeRange};
 use tranche_domain::trail::{JsonText, Part, TrailAmendment, TrailContent};
 use tranche_domain::{MessageId, Occasion, ProjectId, Trail};
@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::TrailsUnderTest;
 use super::world::{
-    amended, amended_by, at, completion, cost, message, model, noon, occasion, opened, placeholder,
-    text, tokens, whole,
+    adopt, amended, amended_by, at, completion, cost, message, model, noon, occasion, opened,
+    placeholder, text, tokens, whole,
 };
 use crate::contract::tools::conflicts;
 
@@ -156,7 +156,7 @@ pub async fn a_copy_is_kept_unless_there_is_a_later_one(subject: &dyn TrailsUnde
     let second = amended(first.clone(), completion(31), 1).into_trail();
     let third = amended(second.clone(), completion(32), 2);
     for (copy, kept) in [(&second, true), (&second, false), (&first, false)] {
-        let adopted = trails.adopt(copy).await.expect("it is answered");
+        let adopted = adopt(trails.as_ref(), copy).await;
         assert_eq!(adopted, kept, "version {}", copy.record().version);
         let there = read(trails.as_ref(), message(1)).await;
         assert_eq!(there.as_ref(), Some(&second));
@@ -170,7 +170,7 @@ pub async fn a_copy_is_kept_unless_there_is_a_later_one(subject: &dyn TrailsUnde
         .await
         .expect("what it was made of is there");
     let later = amended(third.into_trail(), completion(33), 3).into_trail();
-    assert!(trails.adopt(&later).await.expect("it is answered"));
+    assert!(adopt(trails.as_ref(), &later).await);
     let there = read(trails.as_ref(), message(1)).await;
     assert_eq!(there.as_ref(), Some(&later));
     let sums = counted(trails.as_ref(), project).await.days[0].1;
@@ -188,7 +188,7 @@ pub async fn a_copy_goes_by_time_before_its_version(subject: &dyn TrailsUnderTes
         let trail = Trail::open(message(1), project, content, at(minutes));
         trail.expect("it can be").into_trail()
     };
-    let adopt = async |copy: &Trail| trails.adopt(copy).await.expect("it is answered");
+    let adopt = async |copy: &Trail| adopt(trails.as_ref(), copy).await;
     let there = async || {
         read(trails.as_ref(), message(1))
             .await
@@ -233,6 +233,56 @@ fn amended_at(trail: &Trail, amendment: TrailAmendment, minutes: i64) -> Trail {
     amended_by(trail.clone(), amendment, &occasion).into_trail()
 }
 
+/// Each of a page for itself, whatever becomes of the others (T2).
+pub async fn a_page_of_copies_is_kept_at_once(subject: &dyn TrailsUnderTest) {
+    let (trails, project) = (subject.trails(), subject.project().await);
+    let [other, gone] = [subject.project().await, subject.project().await];
+    if subject.knows_projects() {
+        subject.delete_project(gone).await;
+    }
+    let copy = |n, of, minutes, price| opened(n, of, whole(minutes, "large-2", price)).into_trail();
+    let there = saved(trails.as_ref(), 1, project, whole(5, "large-2", "1")).await;
+    let later = amended(there.clone(), completion(31), 1).into_trail();
+    saved(trails.as_ref(), 2, project, whole(65, "large-2", "2")).await;
+    let foreign = saved(trails.as_ref(), 3, other, placeholder(5)).await;
+    let page = [
+        copy(9, project, 7, "4"),
+        later.clone(),
+        copy(2, project, 65, "2"),
+        copy(3, project, 5, "8"),
+        copy(4, gone, 5, "16"),
+        copy(5, other, 24 * 60 + 5, "32"),
+        opened(6, project, placeholder(67)).into_trail(),
+        copy(7, project, 125, "64"),
+    ];
+    let adopted = trails.adopt(&page).await.expect("they are copied");
+    let of_gone = if subject.knows_projects() {
+        Adopted::ProjectGone
+    } else {
+        Adopted::Kept
+    };
+    let (kept, present) = (Adopted::Kept, Adopted::Present);
+    assert_eq!(
+        adopted,
+        [kept, kept, present, present, of_gone, kept, kept, kept]
+    );
+    assert_eq!(read(trails.as_ref(), message(1)).await, Some(later));
+    assert_eq!(read(trails.as_ref(), message(3)).await, Some(foreign));
+    for index in [0, 5, 6, 7] {
+        let id = page[index].record().message_id;
+        assert_eq!(read(trails.as_ref(), id).await.as_ref(), Some(&page[index]));
+    }
+    let sums = counted(trails.as_ref(), project).await.days[0].1;
+    assert_eq!((sums.messages, sums.open), (4, 1));
+    assert_eq!(sums.prompt_cost, 71_000_000_000_000, "1, 2, 4 and 64");
+    assert_eq!(sums.completion_tokens, 3 * 30 + 31);
+    let days = counted(trails.as_ref(), other).await.days;
+    assert_eq!(days.iter().map(|(_, sums)| sums.open).sum::<i64>(), 1);
+    assert_eq!(days[1].1.prompt_cost, 32_000_000_000_000);
+    let none = trails.adopt(&[]).await.expect("nothing is copied");
+    assert_eq!(none, []);
+}
+
 /// A message is one project's, whatever comes later.
 pub async fn a_copy_does_not_take_another_projects_place(subject: &dyn TrailsUnderTest) {
     let (trails, project) = (subject.trails(), subject.project().await);
@@ -240,7 +290,7 @@ pub async fn a_copy_does_not_take_another_projects_place(subject: &dyn TrailsUnd
     let other = subject.project().await;
     let first = opened(1, other, whole(5, "large-2", "1")).into_trail();
     let copy = amended(first, completion(31), 1).into_trail();
-    assert!(!trails.adopt(&copy).await.expect("it is answered"));
+    assert!(!adopt(trails.as_ref(), &copy).await);
     assert_eq!(read(trails.as_ref(), message(1)).await, Some(trail));
     assert_eq!(counted(trails.as_ref(), other).await.days, []);
 }
@@ -352,9 +402,9 @@ pub async fn a_project_that_is_not_there_has_no_trails(subject: &dyn TrailsUnder
     subject.delete_project(project).await;
     let first = trails.save(&opened(2, project, placeholder(5))).await;
     assert!(conflicts(&first, Conflict::ProjectGone), "{first:?}");
-    let copied = trails.adopt(&trail).await;
-    assert!(conflicts(&copied, Conflict::ProjectGone), "{copied:?}");
-    let later = trails.save(&amended(trail, completion(9), 1)).await;
-    assert!(later.is_err(), "{later:?}");
+    let later = trails.save(&amended(trail.clone(), completion(9), 1)).await;
+    assert!(conflicts(&later, Conflict::ProjectGone), "{later:?}");
+    let copied = trails.adopt(std::slice::from_ref(&trail)).await;
+    assert_eq!(copied.expect("it is answered"), [Adopted::ProjectGone]);
     assert_eq!(trails.count(None).await.expect("they are counted"), 0);
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_application::ports::trails::TrailStore;
+use tranche_application::ports::trails::{Adopted, TrailStore};
 use tranche_domain::trail::sums::{Analytics, TimeRange};
 use tranche_domain::{MessageId, ProjectId, Trail, TrailChange};
 
 use super::TrailsUnderTest;
 use super::keeping::saved;
-use super::world::{RECENT, Recount, amended, at, completion, message, noon, opened, whole};
+use super::world::{RECENT, Recount, adopt, amended, at, completion, message, noon, opened, whole};
 
 const WRITERS: u64 = 8;
 
@@ -110,7 +110,7 @@ pub async fn no_write_of_many_is_lost(subject: &dyn TrailsUnderTest) {
 pub async fn copies_and_writes_come_to_the_latest(subject: &dyn TrailsUnderTest) {
     let (trails, project) = (subject.trails(), subject.project().await);
     let first = opened(1, project, whole(5, "large-2", "1")).into_trail();
-    assert!(trails.adopt(&first).await.expect("it is copied"));
+    assert!(adopt(trails.as_ref(), &first).await);
     let mut crowd = JoinSet::new();
     for n in 0..WRITERS {
         let (trails, first) = (trails.clone(), first.clone());
@@ -119,7 +119,7 @@ pub async fn copies_and_writes_come_to_the_latest(subject: &dyn TrailsUnderTest)
                 if n % 2 == 0 {
                     add_one(trails.clone(), message(1), n * 5 + m + 1).await;
                 } else {
-                    assert!(!trails.adopt(&first).await.expect("it is answered"));
+                    assert!(!adopt(trails.as_ref(), &first).await);
                 }
             }
         });
@@ -133,6 +133,48 @@ pub async fn copies_and_writes_come_to_the_latest(subject: &dyn TrailsUnderTest)
     );
     let sums = analytics(trails.as_ref(), project).await.sums;
     assert_eq!(sums.completion_tokens, i128::from(30 + writes));
+}
+
+/// Pages of the same copies, and writers of the same hours and models: nobody waits in a circle (T2).
+pub async fn pages_of_copies_and_writes_do_not_hinder_one_another(subject: &dyn TrailsUnderTest) {
+    let (trails, project) = (subject.trails(), subject.project().await);
+    let name = |n: u128| ["one", "two", "three"][usize::try_from(n % 3).expect("few")];
+    let minutes = |n: u128| i64::try_from(n % 4).expect("few") * 20;
+    let trail = |n: u128| opened(n, project, whole(minutes(n), name(n), "0.25"));
+    let copies: Vec<_> = (0..40).map(|n| trail(n).into_trail()).collect();
+    let mut crowd = JoinSet::new();
+    for n in 0..WRITERS {
+        let (trails, mut copies) = (trails.clone(), copies.clone());
+        if n % 4 == 1 {
+            copies.reverse();
+        }
+        let own: Vec<_> = (0..10)
+            .map(|m| trail(u128::from(n + 1) * 100 + m))
+            .collect();
+        crowd.spawn(async move {
+            if n % 2 == 1 {
+                let adopted = trails.adopt(&copies).await.expect("they are copied");
+                return adopted.iter().filter(|one| **one == Adopted::Kept).count();
+            }
+            for change in own {
+                insist(&trails, change).await;
+            }
+            0
+        });
+    }
+    let kept: usize = crowd.join_all().await.into_iter().sum();
+    assert_eq!(kept, copies.len(), "each once");
+    let mut recount = Recount::default();
+    for copy in &copies {
+        recount.save(copy);
+    }
+    for n in (0..WRITERS).filter(|n| n % 2 == 0) {
+        for m in 0..10 {
+            recount.save(trail(u128::from(n + 1) * 100 + m).trail());
+        }
+    }
+    let expected = recount.analytics(project, all());
+    assert_eq!(analytics(trails.as_ref(), project).await, expected);
 }
 
 /// Many messages of the same hours and models, opened, changed and expired at once (T6).

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use tranche_application::ports::clock::Clock;
-use tranche_application::ports::trails::MOST_MODELS;
+use tranche_application::ports::trails::{Adopted, MOST_MODELS, TrailStore};
 use tranche_domain::text::ModelName;
 use tranche_domain::trail::sums::{Analytics, Counted, RollUpKey, Sums, TimeRange, TrailSummary};
 use tranche_domain::trail::{
@@ -137,6 +137,16 @@ pub fn completion(count: u64) -> TrailAmendment {
     TrailAmendment {
         tokens: Part::Given(stated),
         ..TrailAmendment::default()
+    }
+}
+
+/// Copies one trail; says whether it is kept.
+pub async fn adopt(trails: &dyn TrailStore, copy: &Trail) -> bool {
+    let adopted = trails.adopt(std::slice::from_ref(copy)).await;
+    match adopted.expect("it is answered")[..] {
+        [Adopted::Kept] => true,
+        [Adopted::Present] => false,
+        ref other => unreachable!("its project is there: {other:?}"),
     }
 }
 

@@ -45,7 +45,12 @@ fn command(
 ) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("TRANCHE_") || name == "FAILPOINTS" {
+        let text = name.to_string_lossy();
+        if ["TRANCHE_", "AWS_"]
+            .iter()
+            .any(|ours| text.starts_with(ours))
+            || text == "FAILPOINTS"
+        {
             command.env_remove(name);
         }
     }

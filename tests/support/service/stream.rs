@@ -37,9 +37,17 @@ impl Caller {
         let sent = self.request(Method::GET, path).send().await;
         let response = sent.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         assert_eq!(response.status(), 200, "{path}");
-        let kind = response.headers().get("content-type");
-        let kind = kind.and_then(|kind| kind.to_str().ok());
-        assert_eq!(kind, Some("text/event-stream"), "{path}");
+        for (name, value) in [
+            ("content-type", "text/event-stream"),
+            ("cache-control", "no-store"),
+            ("x-accel-buffering", "no"),
+        ] {
+            let header = response.headers().get(name);
+            assert!(
+                header.is_some_and(|header| header == value),
+                "{path}: {name}"
+            );
+        }
         EventStream {
             response,
             unread: Vec::new(),
@@ -58,12 +66,33 @@ impl EventStream {
 
     async fn read(&mut self) -> Option<StreamEvent> {
         loop {
-            while let Some(end) = self.unread.windows(2).position(|end| end == b"\n\n") {
-                let frame: Vec<u8> = self.unread.drain(..end + 2).collect();
-                let frame = String::from_utf8(frame).expect("a frame is text");
-                if let Some(event) = self.parsed(&frame) {
-                    return Some(event);
+            let frame = self.frame().await?;
+            if let Some(event) = self.parsed(&frame) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The position that the next sign of life gives; events must not come before it.
+    pub async fn sign_of_life(&mut self) -> String {
+        let frame = timeout(PATIENCE, async {
+            loop {
+                let frame = self.frame().await.expect("the stream goes on");
+                assert_eq!(self.parsed(&frame), None, "nothing was to come");
+                if frame.starts_with(':') {
+                    return;
                 }
+            }
+        });
+        frame.await.expect("the stream says in time that it lives");
+        self.last_id.clone()
+    }
+
+    async fn frame(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|end| end == b"\n\n") {
+                let frame: Vec<u8> = self.unread.drain(..end + 2).collect();
+                return Some(String::from_utf8(frame).expect("a frame is text"));
             }
             let chunk = self.response.chunk().await.ok().flatten()?;
             self.unread.extend_from_slice(&chunk);

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tranche_adapters_archive::{Encoder, FileArchive, Format, OpenError, Source};
+use tranche_adapters_archive::{FileArchive, Format, OpenError};
+use tranche_application::audit::export::Table;
 use tranche_application::audit::record::{EventRecord, LoggedEvent, RecordedActor};
 use tranche_application::ports::event_archive::{Contents, EventArchive};
+use tranche_application::ports::store::Source;
 use tranche_domain::Severity;
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Lines(Vec<u8>);
 
-impl Encoder for Lines {
+impl Table for Lines {
     fn write(&mut self, events: &[LoggedEvent]) -> Result<Vec<u8>, Source> {
         for event in events {
             self.0.extend(format!("{}\n", event.event.id).into_bytes());
@@ -40,7 +42,7 @@ const FORMAT: Format = Format {
     begin: || Ok(Box::<Lines>::default()),
 };
 
-fn event(number: u128) -> LoggedEvent {
+pub fn event(number: u128) -> LoggedEvent {
     let event = EventRecord {
         id: Uuid::from_u128(number),
         severity: "info".to_owned(),
@@ -71,7 +73,7 @@ fn event(number: u128) -> LoggedEvent {
     }
 }
 
-fn contents() -> Contents {
+pub fn contents() -> Contents {
     Contents {
         severity: Severity::Info,
         month: "2024-01".parse().expect("a month"),
@@ -103,7 +105,7 @@ async fn a_file_has_its_manifest_and_its_hash() {
     let folder = tempfile::tempdir().expect("a folder");
     let below = folder.path().join("not/yet/there");
     let url = format!("file://{}", below.display());
-    let archive = FileArchive::open(&url, FORMAT).expect("it opens");
+    let archive = FileArchive::open(&url, [], FORMAT).expect("it opens");
     let told = contents();
     let writer = archive.begin(told.severity, told.month, told.run).await;
     let mut writer = writer.expect("it begins");
@@ -138,7 +140,7 @@ async fn a_file_has_its_manifest_and_its_hash() {
 async fn what_is_not_finished_has_no_manifest() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("file://{}", folder.path().display());
-    let archive = FileArchive::open(&url, FORMAT).expect("it opens");
+    let archive = FileArchive::open(&url, [], FORMAT).expect("it opens");
     let told = contents();
     for run in [1, 2] {
         let begun = archive
@@ -160,7 +162,7 @@ async fn what_is_not_finished_has_no_manifest() {
 async fn a_folder_that_takes_nothing_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("file://{}", folder.path().display());
-    let archive = FileArchive::open(&url, FORMAT).expect("it opens");
+    let archive = FileArchive::open(&url, [], FORMAT).expect("it opens");
     // A file where a folder should be: root may write everywhere else.
     std::fs::write(folder.path().join("info"), "").expect("a file");
     let told = contents();
@@ -171,12 +173,17 @@ async fn a_folder_that_takes_nothing_is_an_error() {
 #[test]
 fn an_address_is_a_folder_or_a_bucket() {
     for wrong in ["", "/var/archive", "file://relative", "ftp://x/y"] {
-        let refused = FileArchive::open(wrong, FORMAT).err();
+        let refused = FileArchive::open(wrong, [], FORMAT).err();
         assert!(matches!(refused, Some(OpenError::Scheme)), "{wrong}");
     }
-    #[cfg(not(feature = "s3"))]
-    assert!(matches!(
-        FileArchive::open("s3://bucket/below", FORMAT).err(),
-        Some(OpenError::WithoutBuckets)
-    ));
+    for wrong in [
+        "s3://",
+        "s3:///below",
+        "s3://bucket?region=x",
+        "s3://id:secret@bucket",
+        "s3://bucket/below//there",
+    ] {
+        let refused = FileArchive::open(wrong, [], FORMAT).err();
+        assert!(matches!(refused, Some(OpenError::Bucket)), "{wrong}");
+    }
 }

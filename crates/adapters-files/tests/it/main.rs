@@ -3,4 +3,5 @@
 
 mod csv;
 mod parquet;
+mod reading;
 mod scene;

@@ -1,6 +1,6 @@
 //! Events to be written.
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tranche_application::audit::record::{EventRecord, LoggedEvent, RecordedActor};
 use uuid::Uuid;
@@ -33,7 +33,7 @@ pub fn full(number: u32) -> LoggedEvent {
             request_id: Some("r-1".to_owned()),
             salt: [7; 16],
         },
-        recorded_at: Some(at),
+        recorded_at: Some(at + TimeDelta::milliseconds(1_700)),
         leaf_index: Some(i64::from(number)),
     }
 }

@@ -80,6 +80,9 @@ const COUNTED: &str = concat!(
      ORDER BY day, found.prompt_cost + found.completion_cost DESC, model"
 );
 
+/// Whether the project's trails are not there any more.
+const IS_REMOVED: &str = "SELECT EXISTS (SELECT FROM trail_removals WHERE project_id = $1)";
+
 const RECENT: &str = "SELECT message_id, model, prompt_tokens, completion_tokens,
         prompt_cost::text AS prompt_cost, completion_cost::text AS completion_cost, created_at,
         completed_at, updated_at, version FROM assessment_trails
@@ -119,6 +122,11 @@ pub(super) async fn of(
     range: TimeRange,
     recent: u32,
 ) -> Result<Counted, StoreError> {
+    let (until, connection) = work.ask();
+    let is_removed = sqlx::query_scalar(IS_REMOVED).bind(project.0);
+    if until.wait(is_removed.fetch_one(connection)).await? {
+        return Ok(Counted::default());
+    }
     let parts = range.parts();
     let [before, after] = parts.hours;
     let [first, last] = parts.rest;

@@ -157,16 +157,20 @@ impl TryFrom<SummaryRow> for TrailSummary {
     }
 }
 
+/// A count of tokens as a column has it.
+pub(super) fn token_count(count: TokenCount) -> i64 {
+    i64::try_from(count.get()).unwrap_or(i64::MAX)
+}
+
 /// A trail's columns, its message last but one and its project last.
 pub(super) fn bind<'q>(query: Binding<'q>, trail: &'q TrailRecord) -> Binding<'q> {
-    let tokens = |count: TokenCount| i64::try_from(count.get()).unwrap_or(i64::MAX);
     let cost = |cost: CostAmount| decimal(cost.trillionths());
     query
         .bind(trail.model.as_ref().map(ModelName::as_str))
         .bind(trail.reasoning_traces.as_ref().map(JsonText::as_str))
         .bind(trail.context_layers.as_ref().map(JsonText::as_str))
-        .bind(trail.tokens.map(|spent| tokens(spent.prompt())))
-        .bind(trail.tokens.map(|spent| tokens(spent.completion())))
+        .bind(trail.tokens.map(|spent| token_count(spent.prompt())))
+        .bind(trail.tokens.map(|spent| token_count(spent.completion())))
         .bind(trail.cost.map(|spent| cost(spent.prompt())))
         .bind(trail.cost.map(|spent| cost(spent.completion())))
         .bind(trail.created_at)

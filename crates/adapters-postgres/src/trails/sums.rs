@@ -1,10 +1,10 @@
 //! Sums by hour and day: they move with every trail that is saved.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 use tranche_application::ports::store::StoreError;
-use tranche_domain::ProjectId;
-use tranche_domain::text::ModelName;
 use tranche_domain::trail::parts::day_of;
 use tranche_domain::trail::sums::{RollUpKey, Sums};
 use uuid::Uuid;
@@ -14,27 +14,40 @@ use crate::errors::failed;
 use crate::record::Binding;
 use crate::timed::Timed;
 
-/// Moves sums where the trail was written, hours before days, and both in the order of their keys:
-/// whoever moves the same waits, and nobody in a circle.
-pub(super) const MOVED: &str = "moved AS (INSERT INTO trail_rollups AS kept (project_id, bucket, \
-     starts_at, model, messages, open, prompt_tokens, completion_tokens, prompt_cost, \
-     completion_cost) \
-     SELECT ?, bucket, starts_at, model, messages, open, prompt_tokens, completion_tokens, \
-     prompt_cost, completion_cost \
-     FROM trail, unnest(?::text[], ?::timestamptz[], ?::text[], ?::bigint[], ?::bigint[], \
-     ?::text[]::numeric[], ?::text[]::numeric[], ?::text[]::numeric[], ?::text[]::numeric[]) \
-     AS move (bucket, starts_at, model, messages, open, prompt_tokens, completion_tokens, \
-     prompt_cost, completion_cost) ORDER BY bucket DESC, starts_at, model COLLATE \"C\" \
-     ON CONFLICT (project_id, bucket, starts_at, model) DO UPDATE SET \
-     messages = kept.messages + excluded.messages, open = kept.open + excluded.open, \
-     prompt_tokens = kept.prompt_tokens + excluded.prompt_tokens, \
-     completion_tokens = kept.completion_tokens + excluded.completion_tokens, \
-     prompt_cost = kept.prompt_cost + excluded.prompt_cost, \
-     completion_cost = kept.completion_cost + excluded.completion_cost)";
+/// Moves sums, hours before days, and both in the order of their keys: whoever moves the same waits, and
+/// nobody in a circle.
+macro_rules! move_sums {
+    ($with:literal) => {
+        concat!(
+            "INSERT INTO trail_rollups AS kept (project_id, bucket, starts_at, model, messages, \
+             open, prompt_tokens, completion_tokens, prompt_cost, completion_cost) \
+             SELECT project_id, bucket, starts_at, model, messages, open, prompt_tokens, \
+             completion_tokens, prompt_cost, completion_cost FROM ",
+            $with,
+            "unnest(?::uuid[], ?::text[], ?::timestamptz[], ?::text[], ?::bigint[], ?::bigint[], \
+             ?::text[]::numeric[], ?::text[]::numeric[], ?::text[]::numeric[], \
+             ?::text[]::numeric[]) AS move (project_id, bucket, starts_at, model, messages, open, \
+             prompt_tokens, completion_tokens, prompt_cost, completion_cost) \
+             ORDER BY bucket DESC, project_id, starts_at, model COLLATE \"C\" \
+             ON CONFLICT (project_id, bucket, starts_at, model) DO UPDATE SET \
+             messages = kept.messages + excluded.messages, open = kept.open + excluded.open, \
+             prompt_tokens = kept.prompt_tokens + excluded.prompt_tokens, \
+             completion_tokens = kept.completion_tokens + excluded.completion_tokens, \
+             prompt_cost = kept.prompt_cost + excluded.prompt_cost, \
+             completion_cost = kept.completion_cost + excluded.completion_cost"
+        )
+    };
+}
+
+/// Moves sums where the trail was written.
+pub(super) const MOVED: &str = concat!("moved AS (", move_sums!("trail, "), ")");
+/// Moves sums of several trails.
+pub(super) const MOVE: &str = move_sums!("");
 
 /// By how much each sum moves, each column a list.
 #[derive(Default)]
 pub(super) struct Moves {
+    projects: Vec<Uuid>,
     buckets: Vec<&'static str>,
     starts_at: Vec<DateTime<Utc>>,
     models: Vec<String>,
@@ -47,26 +60,30 @@ pub(super) struct Moves {
 }
 
 impl Moves {
+    /// Of these hours, each there once, and of their days.
     pub(super) fn of(movements: &[(RollUpKey, Sums)]) -> Self {
-        let mut moves = Self::default();
+        let (mut moves, mut days) = (Self::default(), BTreeMap::<RollUpKey, Sums>::new());
         for (key, sums) in movements {
-            moves.add("hour", key.hour, key.model.as_ref(), sums);
-            moves.add("day", day_of(key.hour), key.model.as_ref(), sums);
+            moves.add("hour", key, sums);
+            let day = RollUpKey {
+                hour: day_of(key.hour),
+                ..key.clone()
+            };
+            let of_day = days.entry(day).or_default();
+            *of_day = of_day.plus(*sums);
+        }
+        for (key, sums) in &days {
+            moves.add("day", key, sums);
         }
         moves
     }
 
-    fn add(
-        &mut self,
-        bucket: &'static str,
-        starts_at: DateTime<Utc>,
-        model: Option<&ModelName>,
-        sums: &Sums,
-    ) {
+    fn add(&mut self, bucket: &'static str, key: &RollUpKey, sums: &Sums) {
+        self.projects.push(key.project_id.0);
         self.buckets.push(bucket);
-        self.starts_at.push(starts_at);
-        self.models
-            .push(model.map(ToString::to_string).unwrap_or_default());
+        self.starts_at.push(key.hour);
+        let model = key.model.as_ref().map(ToString::to_string);
+        self.models.push(model.unwrap_or_default());
         self.messages.push(sums.messages);
         self.open.push(sums.open);
         self.prompt_tokens.push(sums.prompt_tokens.to_string());
@@ -76,10 +93,10 @@ impl Moves {
         self.completion_cost.push(decimal(sums.completion_cost));
     }
 
-    /// The parameters of [`MOVED`].
-    pub(super) fn bind(self, query: Binding<'_>, project: ProjectId) -> Binding<'_> {
+    /// The parameters of [`MOVED`] and [`MOVE`].
+    pub(super) fn bind(self, query: Binding<'_>) -> Binding<'_> {
         query
-            .bind(project.0)
+            .bind(self.projects)
             .bind(self.buckets)
             .bind(self.starts_at)
             .bind(self.models)

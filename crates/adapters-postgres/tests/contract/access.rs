@@ -20,7 +20,7 @@ use super::sessions::{count, refusal, service, session};
 use super::subject::{Subject, fresh};
 
 /// What the application needs, and nothing else: a table that is new has its privileges here too.
-const APPLICATION: [(&str, &str); 38] = [
+const APPLICATION: [(&str, &str); 39] = [
     ("_sqlx_migrations", "SELECT"),
     ("actors", "INSERT SELECT UPDATE"),
     ("api_keys", "INSERT SELECT UPDATE"),
@@ -61,6 +61,7 @@ const APPLICATION: [(&str, &str); 38] = [
     ("projects", "DELETE INSERT SELECT UPDATE"),
     ("secrets", "INSERT SELECT UPDATE"),
     ("trail_clean_ups", "DELETE INSERT SELECT UPDATE"),
+    ("trail_removals", "DELETE INSERT SELECT UPDATE"),
     ("trail_rollups", "DELETE INSERT SELECT UPDATE"),
     ("wallets", "INSERT SELECT UPDATE"),
     ("webhook_secrets", "DELETE INSERT SELECT UPDATE"),

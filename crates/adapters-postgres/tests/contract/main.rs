@@ -21,6 +21,8 @@ mod partitions;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
+mod privileges;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod settling;

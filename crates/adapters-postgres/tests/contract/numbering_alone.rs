@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
+use tranche_adapters_postgres::{PostgresConfig, PostgresStore};
 use tranche_application::ports::audit_store::AuditStore;
+use tranche_application::ports::store::Store;
+use tranche_application::ports::tree::Tree;
 use tranche_domain::Role;
 use tranche_tests::contract::StoreUnderTest;
 use tranche_tests::contract::pipeline::events;
 use tranche_tests::contract::scene::{CHECKER, World};
 use tranche_tests::contract::tree::number;
+use uuid::Uuid;
 
 use super::subject::fresh;
 
@@ -58,4 +62,25 @@ async fn another_process_is_told_to_leave_it() {
     other.rollback().await.expect("it dies");
     let numbered = number(&subject.store, 10).await.expect("it numbers");
     assert_eq!(numbered, Some(2));
+}
+
+/// Requests may have every connection: waiting for one says nothing of what a look costs.
+#[tokio::test]
+async fn a_look_is_timed_without_its_wait_for_a_connection() {
+    let subject = fresh().await;
+    let config = PostgresConfig {
+        max_connections: 1,
+        ..PostgresConfig::default()
+    };
+    let store = PostgresStore::connect(&subject.database.url, config).await;
+    let store = store.expect("the server answers");
+    let held = store.begin().await.expect("the only connection");
+    let began = Instant::now();
+    let free = async {
+        sleep(Duration::from_secs(1)).await;
+        drop(held);
+    };
+    let (look, ()) = tokio::join!(store.look(Uuid::nil()), free);
+    let look = look.expect("it looks");
+    assert!(look.took * 2 < began.elapsed(), "{look:?}");
 }

@@ -8,13 +8,13 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{Instant, sleep, timeout};
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_application::ports::trails::TrailStore;
+use tranche_application::ports::trails::{TrailCleanUps, TrailStore};
 use tranche_domain::trail::sums::TimeRange;
 use tranche_domain::{Project, Role};
 use tranche_tests::contract::StoreUnderTest;
 use tranche_tests::contract::scene::World;
 use tranche_tests::contract::trails::world::{
-    amended, at, completion, message, opened, placeholder, whole,
+    adopt, amended, at, completion, message, opened, placeholder, whole,
 };
 
 use super::sessions::{count, refusal, service, session};
@@ -180,13 +180,18 @@ async fn every_statement_has_its_index() {
             n,
         );
         store.save(&change).await.expect("it is saved");
-        assert!(!store.adopt(&read).await.expect("it is looked at"));
+        assert!(!adopt(store, &read).await);
+        let copy = opened(100 + u128::from(n), one.id, whole(9, "large-2", "1"));
+        assert!(adopt(store, copy.trail()).await);
+        let copy = amended(copy.into_trail(), completion(31), 100 + n);
+        assert!(adopt(store, copy.trail()).await);
         store.page(None, 10).await.expect("a page");
         store.page(Some(message(10)), 10).await.expect("a page");
         store.several(&[message(10)]).await.expect("trails");
         store.count(Some(at(0))).await.expect("a number");
         let counted = store.counted(one.id, everything, 10).await;
-        assert_eq!(counted.expect("it is counted").recent.len(), 2);
+        let recent = counted.expect("it is counted").recent.len();
+        assert_eq!(recent, 3 + usize::try_from(n).expect("few"));
         store.expire(at(0), 10).await.expect("nothing expires");
         store
             .expire_sums(at(61), 10)
@@ -279,14 +284,64 @@ async fn a_save_waits_for_the_deletion_of_its_project() {
             outcomes[..],
             [
                 Err(StoreError::Conflict(Conflict::ProjectGone)),
-                Err(StoreError::Conflict(Conflict::Stale)),
+                Err(StoreError::Conflict(Conflict::ProjectGone)),
             ]
         ),
         "{outcomes:?}"
     );
+    while subject
+        .store
+        .clear_removed(10)
+        .await
+        .expect("it is cleared")
+        > 0
+    {}
     for table in TABLES {
         let of = |project: &Project| format!("{table} WHERE project_id = '{}'", project.id);
         assert_eq!(subject.count(&of(&gone)).await, 0, "{table}");
         assert!(subject.count(&of(&kept)).await > 0, "{table}");
     }
+}
+
+/// Waits until so many statements wait for a lock here.
+async fn until_waiting(subject: &Subject, statements: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let until = Instant::now() + FOR_EVER;
+    while subject.value(waiting).await < statements {
+        assert!(Instant::now() < until, "they do not wait");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A save that began first goes first, and the deletion after it: neither is turned away to try again.
+#[tokio::test]
+async fn a_save_and_the_deletion_of_its_project_take_turns() {
+    let subject = fresh().await;
+    let (gone, _) = two_projects(&subject).await;
+    let world = World::of(&subject);
+    let mut holder = PgConnection::connect(&subject.database.url)
+        .await
+        .expect("a superuser connects");
+    let hold = "BEGIN; SELECT FROM trail_rollups WHERE bucket = 'hour' FOR UPDATE";
+    execute(&mut holder, hold).await;
+    let store = subject.store.clone();
+    let first = opened(12, gone.id, whole(8, "large-2", "1"));
+    let save = tokio::spawn(async move { store.save(&first).await });
+    until_waiting(&subject, 1).await;
+    let delete = tokio::spawn(async move {
+        let mut work = world.begin().await;
+        let act = world.act("somebody", Role::Admin);
+        let change = gone.delete(&act).expect("it never had a milestone");
+        work.record(&change).await?;
+        work.commit().await
+    });
+    until_waiting(&subject, 2).await;
+    holder.close().await.expect("it lets go");
+    let saved = timeout(FOR_EVER, save).await.expect("it ends");
+    saved.expect("no panic").expect("it came first");
+    let deleted = timeout(FOR_EVER, delete).await.expect("it ends");
+    deleted.expect("no panic").expect("it comes after");
+    let read = subject.store.read(message(12), Scope::All).await;
+    assert_eq!(read.expect("it is read"), None, "it went with its project");
 }

@@ -83,6 +83,9 @@ const RECENT: &str = "SELECT message_id, model, prompt_tokens, completion_tokens
      FROM assessment_trails WHERE project_id = ?1 AND created_at >= ?2 AND created_at < ?3 \
      ORDER BY created_at DESC, message_id DESC LIMIT ?4";
 
+/// Whether the project's trails are not there any more.
+const IS_REMOVED: &str = "SELECT EXISTS (SELECT 1 FROM trail_removals WHERE project_id = ?)";
+
 pub(super) async fn of(
     store: &SqliteStore,
     project: ProjectId,
@@ -98,6 +101,10 @@ pub(super) async fn of(
         query = query.bind(micros(from)).bind(micros(to));
     }
     let mut snapshot = store.search().await?;
+    let is_removed = sqlx::query_scalar(IS_REMOVED).bind(&id);
+    if searched(is_removed.fetch_one(&mut *snapshot).await)? {
+        return Ok(Counted::default());
+    }
     let (mut days, mut models) = (BTreeMap::new(), HashMap::new());
     let mut rows = query.fetch(&mut *snapshot);
     while let Some(row) = searched(rows.try_next().await)? {

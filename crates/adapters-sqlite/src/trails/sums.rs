@@ -9,7 +9,7 @@ use tranche_domain::trail::parts::day_of;
 use tranche_domain::trail::sums::{RollUpKey, Sums};
 
 use super::limbs::{Limbs, columns, join, split};
-use crate::errors::{failed, failed_in_project};
+use crate::errors::failed;
 use crate::rows::{Row, micros};
 
 const SUMS: &str = concat!(
@@ -95,7 +95,7 @@ impl Place<'_> {
         for limb in split(sums) {
             keep = keep.bind(limb);
         }
-        keep.execute(connection).await.map_err(failed_in_project)?;
+        keep.execute(connection).await.map_err(failed)?;
         Ok(())
     }
 

@@ -61,10 +61,19 @@ async fn refusal(key: MasterKey, wallet: SealedWallet) -> CustodyError {
 #[tokio::test]
 async fn a_wallet_that_was_sealed_here_serves_again_without_its_seed() {
     let kept = sealed(SEED);
-    let custody = custody(local(master("01")), std::slice::from_ref(&kept));
-    assert_eq!(custody.adopt(WALLET, LOCAL).await.unwrap(), kept);
+    // Master keys have changed since.
+    let next = local(master("02")).also_opening(master("01"));
+    let custody = self::custody(next, std::slice::from_ref(&kept));
+    let anew = custody.adopt(WALLET, LOCAL).await.unwrap();
+    assert_eq!(anew.key_id, master("02").id());
+    let [before, after] = [kept.clone(), anew].map(|wallet| (wallet.account_id, wallet.custody));
+    assert_eq!(after, before);
     let unknown = custody.adopt(OTHER, LOCAL).await.unwrap_err();
     assert!(matches!(unknown, CustodyError::NoSuchKey(name) if name == OTHER));
+    // What nobody can open is told now, and not when it is to sign.
+    let custody = self::custody(local(master("03")), &[kept]);
+    let lost = custody.adopt(WALLET, LOCAL).await.unwrap_err();
+    assert!(matches!(lost, CustodyError::CannotOpen(name) if name == WALLET));
 }
 
 #[tokio::test]

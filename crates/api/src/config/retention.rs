@@ -71,8 +71,8 @@ pub struct RetentionSettings {
         value_name = "HH:MM"
     )]
     retention_at: Option<String>,
-    /// Where expired events are kept outside the store: `file:///FOLDER`, or
-    /// `s3://BUCKET/…` where the program has buckets [default: nowhere]
+    /// Where expired events are kept outside the store: `file:///FOLDER`, or `s3://BUCKET/FOLDER`
+    /// with endpoint and credentials in the usual `AWS_…` variables [default: nowhere]
     #[arg(
         long,
         env = "TRANCHE_ARCHIVE_URL",

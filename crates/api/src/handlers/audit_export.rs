@@ -156,3 +156,6 @@ fn body(first: Piece, pieces: Pieces, place: OwnedSemaphorePermit) -> Body {
         Some((piece.map(|piece| piece.bytes), (None, pieces, place)))
     }))
 }
+
+#[cfg(test)]
+mod tests;

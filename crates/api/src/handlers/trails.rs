@@ -10,7 +10,7 @@ use serde_json::json;
 use tranche_application::Call;
 use tranche_application::trails::backend::SwitchError;
 use tranche_application::trails::{Backend, Saved, TrailError};
-use tranche_domain::trail::TrailRefusal;
+use tranche_domain::trail::{TrailRefusal, TrailRefusals};
 use tranche_domain::{MessageId, ProjectId};
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::bodies::{TrailBackendBody, TrailBatchBody, TrailBody, TrailPatchBody}
 use crate::form::Form;
 use crate::incoming::Incoming;
 use crate::page::{Breadcrumb, Navigation, Params};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::rate_limit::Kind;
 use crate::state::Served;
 use crate::views::{AnalyticsView, ComparisonView, MigrationView, TrailBackendView, TrailView};
@@ -75,7 +75,8 @@ pub async fn put(
     request: Request,
 ) -> Result<Response, Problem> {
     limited(&served, caller, request, async |call, form, body| {
-        let content = asked::content(form, &Documents::of(body)?)?;
+        let now = served.app.services.clock.now();
+        let content = asked::content(form, &Documents::of(body)?, now)?;
         let Place { project, message } = place;
         let saved = served
             .operations
@@ -335,9 +336,13 @@ impl From<TrailError> for Problem {
     }
 }
 
-impl From<TrailRefusal> for Problem {
-    fn from(refusal: TrailRefusal) -> Self {
-        Self::field(refusal.field().unwrap_or("body"), refusal.to_string())
+impl From<TrailRefusals> for Problem {
+    fn from(refusals: TrailRefusals) -> Self {
+        let error = |refusal: &TrailRefusal| FieldError {
+            field: refusal.field().unwrap_or("body").to_owned(),
+            message: refusal.to_string(),
+        };
+        Self::invalid(refusals.all().iter().map(error).collect())
     }
 }
 

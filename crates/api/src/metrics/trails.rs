@@ -19,7 +19,27 @@ pub(super) fn describe() {
         "tranche_trails_memory_bytes",
         "Bytes that their texts take."
     );
+    describe_gauge!(
+        "tranche_trails_memory_entries_limit",
+        "How many assessment trails this process's memory holds at most."
+    );
+    describe_gauge!(
+        "tranche_trails_memory_bytes_limit",
+        "How many bytes of their texts it holds at most."
+    );
+    describe_gauge!(
+        "tranche_trails_clean_up_late_seconds",
+        "For how long a clean-up of assessment trails has been due that has not ended; 0 if none is."
+    );
     for (name, text) in [
+        (
+            "tranche_trails_written_total",
+            "Writes of assessment trails in this process that changed something.",
+        ),
+        (
+            "tranche_trails_turned_away_total",
+            "Copies of the database's assessment trails for which this process's memory had no room.",
+        ),
         (
             "tranche_trails_evicted_total",
             "Assessment trails that had to leave this process's memory before their time.",
@@ -52,6 +72,12 @@ impl Metrics {
             let size = |size: usize| float(u64::try_from(size).unwrap_or(u64::MAX));
             gauge!("tranche_trails_memory_entries").set(size(figures.in_memory));
             gauge!("tranche_trails_memory_bytes").set(size(figures.memory_bytes));
+            gauge!("tranche_trails_memory_entries_limit").set(size(figures.most.trails));
+            gauge!("tranche_trails_memory_bytes_limit").set(size(figures.most.bytes));
+            let late = figures.clean_up_late.to_std().unwrap_or_default();
+            gauge!("tranche_trails_clean_up_late_seconds").set(late.as_secs_f64());
+            counter!("tranche_trails_written_total").absolute(figures.written);
+            counter!("tranche_trails_turned_away_total").absolute(figures.turned_away);
             counter!("tranche_trails_evicted_total").absolute(figures.evicted);
             counter!("tranche_trails_mismatches_total").absolute(figures.mismatches);
             counter!("tranche_trails_copied_total").absolute(figures.copied);

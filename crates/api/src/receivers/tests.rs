@@ -1,8 +1,10 @@
 //! What is sent, and what is made of answers.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::{Name, Resolve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -11,7 +13,7 @@ use wiremock::matchers::{body_string, header, headers, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::address::Reach;
-use super::{DEADLINE, HttpSender};
+use super::{DEADLINE, Guarded, HttpSender, MOST_READ, drained};
 use crate::metrics::Metrics;
 
 fn sender() -> HttpSender {
@@ -88,6 +90,29 @@ async fn a_long_answer_is_not_read_to_its_end() {
     assert_eq!(answered(long).await, Answer::Taken);
 }
 
+// One byte too many ends the reading, however long the rest is in coming.
+#[tokio::test]
+async fn so_much_of_an_answer_is_read_and_no_more() {
+    let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", receiver.local_addr().unwrap());
+    let waits = tokio::spawn(async move {
+        let (mut stream, _) = receiver.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let body = "a".repeat(MOST_READ + 1);
+        stream.write_all(body.as_bytes()).await.unwrap();
+        // Until the sender goes away.
+        let _ = copy(&mut stream, &mut sink()).await;
+    });
+    let sender = sender();
+    let response = sender.post(to(&url)).await.unwrap();
+    let read = timeout(DEADLINE / 3, drained(response)).await;
+    read.expect("it does not wait for the rest");
+    let ended = timeout(DEADLINE, waits).await;
+    ended.expect("its connection is closed").unwrap();
+}
+
 #[tokio::test]
 async fn an_answer_that_never_ends_is_judged_by_its_status() {
     for (status, expected) in [
@@ -124,8 +149,27 @@ async fn private_addresses_are_not_reached() {
 #[tokio::test]
 async fn names_that_lead_to_private_addresses_are_not_reached() {
     // A name of this machine that is not plainly its own.
+    let name = || Name::from_str("LOCALHOST").unwrap();
+    let refused = Guarded(Reach::Public).resolve(name()).await.err();
+    let why = refused.unwrap().to_string();
+    assert_eq!(why, "it leads to no public address");
+    let mut found = Guarded(Reach::Any).resolve(name()).await.unwrap();
+    assert!(found.all(|address| address.ip().is_loopback()));
+}
+
+#[tokio::test]
+async fn an_address_is_told_to_nobody() {
     let Answer::Failed { why, .. } = sender().send(to("https://localhost.:1/hook")).await else {
         panic!("it was sent")
     };
     assert!(!why.contains("localhost"), "{why}");
+}
+
+// What is told of a failure has an end, whatever it says.
+#[test]
+fn reasons_are_short() {
+    let Answer::Failed { why, .. } = super::failed("ẹ".repeat(9_000), None) else {
+        panic!("it failed")
+    };
+    assert_eq!(why.chars().count(), 500);
 }

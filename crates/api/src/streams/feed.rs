@@ -183,3 +183,6 @@ async fn feed(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

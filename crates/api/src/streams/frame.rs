@@ -72,3 +72,6 @@ pub fn end(end: End) -> Bytes {
     let data = json!({ "reason": end.as_str(), "detail": end.detail() });
     Bytes::from(format!("event: end\ndata: {data}\n\n"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! the tree against every checkpoint, in the database and outside it. Everything that is wrong is
 //! told as it is found, so that memory does not grow with the damage either.
 
+pub mod archived;
 mod checkpoints;
 mod cursor;
 pub mod exported;

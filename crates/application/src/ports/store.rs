@@ -216,11 +216,11 @@ pub trait IdempotencyRepo: Send {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CredentialRepo: Send {
-    /// Keeps a sealed wallet. Where the same custodian has one of the account that no project and no
-    /// channel uses any more, that one stays as it is.
+    /// Keeps a sealed wallet. It takes the place of one of the account that no project and no channel uses
+    /// any more, unless that is a seed sealed here and this is another custodian's.
     ///
     /// # Errors
-    /// [`Conflict::Wallet`] when the account's is in use.
+    /// [`Conflict::Wallet`] when the account's is in use, or must stay.
     async fn keep_wallet(&mut self, wallet: &SealedWallet) -> Result<(), StoreError>;
 
     /// Keeps a channel account whose seed is sealed; it joins the pool when it is funded.

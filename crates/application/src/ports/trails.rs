@@ -19,7 +19,18 @@ pub const MOST_TRAILS: u32 = 100;
 /// How many models are listed by name; the rest is summed up.
 pub const MOST_MODELS: u32 = 100;
 
-/// Keeps trails.
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// It is there now.
+    Kept,
+    /// One that covers it was there, or one of another project.
+    Present,
+    /// Its project is not there.
+    ProjectGone,
+}
+
+/// Keeps trails. Those of a project that is gone are not there.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait TrailStore: Send + Sync {
@@ -34,14 +45,13 @@ pub trait TrailStore: Send + Sync {
     /// [`Conflict::ProjectGone`](super::store::Conflict::ProjectGone).
     async fn save(&self, change: &TrailChange) -> Result<(), StoreError>;
 
-    /// Keeps a copy of a trail from another backend and moves the sums, unless there is one that covers
-    /// it or is of another project ([`Trail::in_place_of`]); says whether it was kept. It brings its
-    /// version along, or gets the next where what it replaces has that or a higher one. No event:
-    /// nothing happened.
+    /// Keeps copies of trails from another backend and moves the sums, all or nothing; says of each in
+    /// their order what became of it. A copy is not kept where there is one that covers it or is of
+    /// another project ([`Trail::in_place_of`]). It brings its version along, or gets the next where what
+    /// it replaces has that or a higher one. No event: nothing happened.
     ///
-    /// # Errors
-    /// [`Conflict::ProjectGone`](super::store::Conflict::ProjectGone).
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError>;
+    /// Takes copies of at most [`MOST_TRAILS`] messages, one of each.
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError>;
 
     /// Up to `limit` trails of all projects after this message, by message id; at most
     /// [`MOST_TRAILS`].
@@ -71,7 +81,8 @@ pub trait TrailStore: Send + Sync {
     async fn expire_sums(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError>;
 }
 
-/// The clean-up that is due at a certain time, once for all processes.
+/// The clean-up that is due at a certain time, once for all processes; and what projects that are gone
+/// have left.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait TrailCleanUps: Send + Sync {
@@ -94,4 +105,12 @@ pub trait TrailCleanUps: Send + Sync {
         trails: u64,
         event: &EventRecord,
     ) -> Result<bool, StoreError>;
+
+    /// Whether the clean-up due at this time has ended.
+    async fn has_clean_up_ended(&self, due_at: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Deletes up to `limit` trails of a project that is gone, then up to as many of its sums, and when
+    /// none is left the note that there were; says how many rows went, and 0 when no such project is
+    /// left. What another is deleting is passed over.
+    async fn clear_removed(&self, limit: u32) -> Result<u64, StoreError>;
 }

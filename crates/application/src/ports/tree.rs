@@ -3,6 +3,8 @@
 //! Level 0 are the leaves' hashes; a hash of level `n + 1` stands for 256 neighbours of level `n`,
 //! and is kept as soon as they are all there (the tiles of C2SP tlog-tiles, without their copies).
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tranche_domain::ProjectId;
@@ -60,12 +62,21 @@ pub struct Checkpoint {
     pub signed_at: DateTime<Utc>,
 }
 
+/// What a look for waiting leaves came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Whether one waits.
+    pub is_waiting: bool,
+    /// How long the store looked, without the time in which the look waited for its turn of a connection.
+    pub took: Duration,
+}
+
 /// Reads the tree, and begins to seal. Reads hold no lock and see only what is committed.
 #[async_trait]
 pub trait Tree: Send + Sync {
     /// Whether any leaf waits for its place whose event's id is no lower than this. Cheap where little
     /// was taken above it, so that it can be asked all the time.
-    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError>;
+    async fn look(&self, from: Uuid) -> Result<Look, StoreError>;
 
     /// How many leaves wait for their places, counted up to `most`.
     async fn waiting(&self, most: u32) -> Result<u64, StoreError>;

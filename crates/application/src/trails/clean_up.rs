@@ -3,8 +3,8 @@
 //! The sums stay, so that what was spent is told for longer than what was said; they go after 400 days,
 //! or a month after their trails.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
@@ -53,6 +53,8 @@ pub struct Cleaned {
     pub trails: u64,
     /// How many sums went.
     pub sums: u64,
+    /// Whether there were more: it was broken off, or they were too many for one clean-up.
+    pub more: bool,
 }
 
 /// What a clean-up would do.
@@ -91,23 +93,26 @@ impl CleanUp {
         Ok(Outlook { before, trails })
     }
 
-    /// Cleans up because somebody asks for it, and records that it was done. `progress` is told of each
-    /// batch how many trails went.
+    /// Cleans up because somebody asks for it, until it is done or told to stop, and records what was
+    /// deleted. `progress` is told of each batch how many trails went.
     ///
     /// # Errors
-    /// [`StoreError`]; what is gone by then stays gone.
+    /// [`StoreError`]; what is gone by then stays gone, and is recorded where the store still does that.
     pub async fn clean(
         &self,
         caller: &Caller,
         progress: &(dyn Fn(u64) + Sync),
+        stop: &CancellationToken,
     ) -> Result<Cleaned, StoreError> {
-        let cleaned = self.delete(progress).await?;
-        let event = EventRecord::from(&self.event(cleaned, caller));
-        let mut work = self.services.store.begin().await?;
-        work.audit().post(&event).await?;
-        work.commit().await?;
-        self.services.outbox.notify_one();
-        Ok(cleaned)
+        self.clear().await?;
+        let mut cleaned = self.nothing_yet();
+        let deleted = self.delete(&mut cleaned, progress, stop).await;
+        if deleted.is_ok() || cleaned.trails + cleaned.sums > 0 {
+            let event = EventRecord::from(&self.event(cleaned, caller));
+            let posted = self.services.post(&event).await;
+            return deleted.and(posted).map(|()| cleaned);
+        }
+        deleted.map(|()| cleaned)
     }
 
     /// Cleans up if the one that was due then is nobody else's and did not end; gives what came of it.
@@ -120,7 +125,9 @@ impl CleanUp {
         if !self.turns.take_clean_up(due_at, now, now + TURN).await? {
             return Ok(None);
         }
-        let cleaned = self.delete(progress).await?;
+        let mut cleaned = self.nothing_yet();
+        let never = CancellationToken::new();
+        self.delete(&mut cleaned, progress, &never).await?;
         let event = own::by_the_system(&self.event(cleaned, &own::caller()));
         let (ended_at, trails) = (self.services.clock.now(), cleaned.trails);
         let ours = self.turns.end_clean_up(due_at, ended_at, trails, &event);
@@ -130,34 +137,76 @@ impl CleanUp {
         Ok(Some(cleaned))
     }
 
-    async fn delete(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<Cleaned, StoreError> {
-        let now = self.services.clock.now();
-        let before = ago(now, self.keep);
-        let sums_before = ago(now, self.sums_kept());
-        let (mut trails, mut sums, mut batches) = (0, 0, 0);
-        loop {
-            let gone = self.database.expire(before, BATCH).await?;
-            progress(gone);
-            trails += gone;
-            batches += 1;
-            if gone < u64::from(BATCH) || batches >= MOST_BATCHES {
+    /// Deletes what projects that are gone have left: nobody sees it any more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is gone by then stays gone.
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        let mut rows = 0;
+        for _ in 0..MOST_BATCHES {
+            let gone = self.turns.clear_removed(BATCH).await?;
+            if gone == 0 {
                 break;
             }
+            rows += gone;
         }
-        while batches < MOST_BATCHES {
-            let gone = self.database.expire_sums(sums_before, BATCH).await?;
-            sums += gone;
-            batches += 1;
+        if rows > 0 {
+            tracing::info!(
+                rows,
+                "what deleted projects had of assessment trails is gone"
+            );
+        }
+        Ok(())
+    }
+
+    fn nothing_yet(&self) -> Cleaned {
+        Cleaned {
+            before: ago(self.services.clock.now(), self.keep),
+            trails: 0,
+            sums: 0,
+            more: true,
+        }
+    }
+
+    /// Deletes what is past its time, and notes in `cleaned` how much of it as it goes.
+    async fn delete(
+        &self,
+        cleaned: &mut Cleaned,
+        progress: &(dyn Fn(u64) + Sync),
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let sums_before = ago(self.services.clock.now(), self.sums_kept());
+        let mut trails_left = true;
+        for _ in 0..MOST_BATCHES {
+            if stop.is_cancelled() {
+                break;
+            }
+            let gone = if trails_left {
+                let gone = self.database.expire(cleaned.before, BATCH).await?;
+                progress(gone);
+                cleaned.trails += gone;
+                gone
+            } else {
+                let gone = self.database.expire_sums(sums_before, BATCH).await?;
+                cleaned.sums += gone;
+                gone
+            };
             if gone < u64::from(BATCH) {
-                break;
+                if !trails_left {
+                    cleaned.more = false;
+                    break;
+                }
+                trails_left = false;
             }
         }
-        tracing::info!(trails, sums, %before, "assessment trails were cleaned up");
-        Ok(Cleaned {
+        let Cleaned {
             before,
             trails,
             sums,
-        })
+            more,
+        } = *cleaned;
+        tracing::info!(trails, sums, more, %before, "assessment trails were cleaned up");
+        Ok(())
     }
 
     /// Sums outlive the trails of their hour, however long those are kept.
@@ -169,6 +218,7 @@ impl CleanUp {
         let occasion = self.services.occasion(caller);
         let count = |rows: u64| Fact::Count(i64::try_from(rows).unwrap_or(i64::MAX));
         let before = cleaned.before.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let all = if cleaned.more { "no" } else { "yes" };
         AuditEvent::new(
             Action::TrailsCleaned,
             Resource::AssessmentTrail,
@@ -178,12 +228,43 @@ impl CleanUp {
         .with("before", Fact::Text(before))
         .with("trails", count(cleaned.trails))
         .with("sums", count(cleaned.sums))
+        .with("all", Fact::text(all))
     }
 }
 
 fn ago(now: DateTime<Utc>, age: TimeDelta) -> DateTime<Utc> {
     let then = now.checked_sub_signed(age);
     then.unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// Which clean-up was due last, as far as this process knows, and whether it has ended.
+#[derive(Debug, Default)]
+pub(super) struct Due(Mutex<Option<(DateTime<Utc>, bool)>>);
+
+impl Due {
+    fn known(&self) -> MutexGuard<'_, Option<(DateTime<Utc>, bool)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether the one that is due has, for all that is known, not ended.
+    fn begins(&self, due_at: DateTime<Utc>) -> bool {
+        let mut known = self.known();
+        let has_ended = matches!(*known, Some((of, true)) if of == due_at);
+        if !has_ended {
+            *known = Some((due_at, false));
+        }
+        !has_ended
+    }
+
+    fn ended(&self, due_at: DateTime<Utc>) {
+        *self.known() = Some((due_at, true));
+    }
+
+    /// Since when one is due that has not ended.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        let (due_at, has_ended) = (*self.known())?;
+        (!has_ended).then_some(due_at)
+    }
 }
 
 /// Cleans up once a day, and sweeps this process's memory.
@@ -211,7 +292,9 @@ impl<Z: TimeZone> DailyCleanUp<Z> {
         loop {
             let round = async {
                 self.sweep().await;
-                self.look().await
+                let cleared = self.clean_up.clear().await;
+                let looked = self.look().await;
+                cleared.and(looked)
             };
             let looked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -228,7 +311,13 @@ impl<Z: TimeZone> DailyCleanUp<Z> {
                     told = true;
                 }
             }
-            let _ = timeout(EVERY, stop.cancelled()).await;
+            let next = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.trails.shared.removed.notified() => {}
+                }
+            };
+            let _ = timeout(EVERY, next).await;
         }
     }
 
@@ -240,11 +329,18 @@ impl<Z: TimeZone> DailyCleanUp<Z> {
         let Some(due_at) = self.at.last(self.clean_up.services.clock.now()) else {
             return Ok(None);
         };
-        let cleaned = &self.trails.shared.cleaned;
+        let shared = &self.trails.shared;
+        if !shared.due.begins(due_at) {
+            return Ok(None);
+        }
         let progress = |gone| {
-            cleaned.fetch_add(gone, Ordering::Relaxed);
+            shared.cleaned.fetch_add(gone, Ordering::Relaxed);
         };
-        self.clean_up.clean_due(due_at, &progress).await
+        let cleaned = self.clean_up.clean_due(due_at, &progress).await?;
+        if cleaned.is_some() || self.clean_up.turns.has_clean_up_ended(due_at).await? {
+            shared.due.ended(due_at);
+        }
+        Ok(cleaned)
     }
 
     /// Forgets what memory holds that is too old, or of projects that are gone.

@@ -8,8 +8,13 @@ use tranche_domain::{MessageId, Trail};
 use super::Trails;
 pub use super::dual::Mismatch;
 use super::dual::mismatch;
-use crate::ports::store::{Conflict, StoreError};
-use crate::ports::trails::{MOST_TRAILS, TrailStore};
+use super::memory::size;
+use crate::ports::store::StoreError;
+use crate::ports::trails::{Adopted, MOST_TRAILS, TrailStore};
+use crate::services::{TRIES, may_retry};
+
+/// How many bytes of texts one transaction copies, if not a single trail has more.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What came of a batch that was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,8 @@ pub struct Compared {
 
 impl Trails {
     /// Copies up to `limit` trails after this message to the database, by message id; at most
-    /// [`MOST_TRAILS`]. May be repeated, and goes on where it was broken off.
+    /// [`MOST_TRAILS`], in as few transactions as their size allows. May be repeated, and goes on where it
+    /// was broken off.
     ///
     /// # Errors
     /// [`StoreError`]; what was copied until then stays.
@@ -62,28 +68,39 @@ impl Trails {
         };
         let messages: Vec<_> = page.iter().map(|trail| trail.record().message_id).collect();
         let there = by_message(self.shared.database.as_ref(), &messages).await?;
-        for trail in &page {
-            let record = trail.record();
-            // What is there already waits for no writer.
-            let there = there.get(&record.message_id);
-            if there.is_some_and(|there| there.covers(trail)) {
-                migrated.present += 1;
-                continue;
-            }
-            match self.shared.database.adopt(trail).await {
-                Ok(true) => {
-                    self.shared.copied.fetch_add(1, Ordering::Relaxed);
-                    migrated.copied += 1;
+        // What is there already waits for no writer.
+        let (present, lacking): (Vec<_>, Vec<_>) = page.into_iter().partition(|trail| {
+            let there = there.get(&trail.record().message_id);
+            there.is_some_and(|there| there.covers(trail))
+        });
+        migrated.present = present.len() as u64;
+        for copies in in_parts(&lacking) {
+            for (copy, adopted) in copies.iter().zip(self.adopt(copies).await?) {
+                match adopted {
+                    Adopted::Kept => {
+                        self.shared.copied.fetch_add(1, Ordering::Relaxed);
+                        migrated.copied += 1;
+                    }
+                    Adopted::Present => migrated.present += 1,
+                    Adopted::ProjectGone => {
+                        memory.forget(copy.record().project_id);
+                        migrated.gone += 1;
+                    }
                 }
-                Ok(false) => migrated.present += 1,
-                Err(StoreError::Conflict(Conflict::ProjectGone)) => {
-                    memory.forget(record.project_id);
-                    migrated.gone += 1;
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(migrated)
+    }
+
+    /// Copies trails to the database in one transaction, again while it asks to.
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.shared.database.adopt(copies).await {
+                Err(error) if may_retry(&error) && tries < TRIES => tries += 1,
+                adopted => return adopted,
+            }
+        }
     }
 
     /// Compares up to `limit` trails of memory after this message with the database's, by message id; at
@@ -116,6 +133,19 @@ impl Trails {
         }
         Ok(compared)
     }
+}
+
+/// The trails in parts that one transaction may copy. Writers of the same hours wait for it.
+fn in_parts(trails: &[Trail]) -> impl Iterator<Item = &[Trail]> {
+    let mut bytes = 0;
+    trails.chunk_by(move |last, next| {
+        bytes += size(last);
+        let fits = bytes + size(next) <= MOST_BYTES;
+        if !fits {
+            bytes = 0;
+        }
+        fits
+    })
 }
 
 /// Whether what is there is an earlier state of this trail, or of one that was begun anew.

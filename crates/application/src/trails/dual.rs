@@ -10,8 +10,8 @@ use tranche_domain::{MessageId, ProjectId, Trail, TrailChange};
 
 use super::memory::Memory;
 use crate::ports::audit_search::Scope;
-use crate::ports::store::{Conflict, StoreError};
-use crate::ports::trails::TrailStore;
+use crate::ports::store::StoreError;
+use crate::ports::trails::{Adopted, TrailStore};
 
 /// Writes to the database and then to memory; reads the database, and memory for what it does not have
 /// yet, which is copied over by that.
@@ -86,12 +86,9 @@ impl Dual {
     /// that may be another, or what another was faster with.
     async fn copy(&self, trail: &Trail, scope: Scope) -> Result<Option<Trail>, StoreError> {
         let record = trail.record();
-        match self.database.adopt(trail).await {
-            Ok(_) => {}
-            Err(StoreError::Conflict(Conflict::ProjectGone)) => {
-                self.memory.forget(record.project_id);
-            }
-            Err(error) => return Err(error),
+        let adopted = self.database.adopt(std::slice::from_ref(trail)).await?;
+        if adopted.contains(&Adopted::ProjectGone) {
+            self.memory.forget(record.project_id);
         }
         self.database.read(record.message_id, scope).await
     }
@@ -121,12 +118,14 @@ impl TrailStore for Dual {
         Ok(())
     }
 
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError> {
-        let kept = self.database.adopt(trail).await?;
-        if kept {
-            self.memory.take(trail);
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
+        let adopted = self.database.adopt(copies).await?;
+        for (copy, adopted) in copies.iter().zip(&adopted) {
+            if *adopted == Adopted::Kept {
+                self.memory.take(copy);
+            }
         }
-        Ok(kept)
+        Ok(adopted)
     }
 
     async fn page(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<Trail>, StoreError> {

@@ -11,10 +11,11 @@ use tranche_domain::trail::sums::{Counted, TimeRange};
 use tranche_domain::{MessageId, ProjectId, Trail, TrailChange};
 
 use self::shelf::Shelf;
+pub(super) use self::shelf::size;
 use crate::ports::audit_search::Scope;
 use crate::ports::clock::Clock;
 use crate::ports::store::{Conflict, StoreError};
-use crate::ports::trails::TrailStore;
+use crate::ports::trails::{Adopted, TrailStore};
 
 /// How often it is told that trails had to go.
 const TOLD_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -68,6 +69,12 @@ impl Memory {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub const fn limits(&self) -> MemoryLimits {
+        self.limits
     }
 
     /// What was created before this moment is too old.
@@ -225,8 +232,15 @@ impl TrailStore for Memory {
         self.keep(change)
     }
 
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError> {
-        Ok(self.copy(trail, |there| trail.in_place_of(there)))
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
+        let adopt = |copy: &Trail| {
+            if self.copy(copy, |there| copy.in_place_of(there)) {
+                Adopted::Kept
+            } else {
+                Adopted::Present
+            }
+        };
+        Ok(copies.iter().map(adopt).collect())
     }
 
     async fn page(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<Trail>, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,7 @@ use crate::audit::bounded::bounded;
 use crate::audit::follower::Follower;
 use crate::audit::meters::Meters;
 use crate::ports::custody::Sealer;
+use crate::ports::monitor::Incident;
 use crate::ports::store::StoreError;
 use crate::ports::webhook_sender::WebhookSender;
 use crate::ports::webhooks::{Lease, Leasing, Webhook, Webhooks};
@@ -90,12 +91,7 @@ impl Dispatcher {
                         let Ok(room) = room.clone().try_acquire_owned() else {
                             break;
                         };
-                        let courier = Courier::new(self.clone(), webhook, lease);
-                        let stop = stop.clone();
-                        couriers.spawn(async move {
-                            let _room = room;
-                            courier.run(stop).await;
-                        });
+                        couriers.spawn(self.clone().drive(webhook, lease, room, stop.clone()));
                     }
                     if was_any {
                         continue;
@@ -118,6 +114,30 @@ impl Dispatcher {
         }
         couriers.close();
         couriers.wait().await;
+    }
+
+    /// Drives one of them. A panic ends its courier alone: the lease ends by itself, and somebody tries
+    /// again.
+    async fn drive(
+        self,
+        webhook: Webhook,
+        lease: Lease,
+        _room: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        let (monitor, context) = (
+            self.services.monitor.clone(),
+            json!({ "webhook": webhook.id }),
+        );
+        let courier = Courier::new(self, webhook, lease);
+        if let Err(error) = tokio::spawn(courier.run(stop)).await {
+            monitor.report(Incident {
+                operation: "webhook.drive",
+                critical: false,
+                error: error.to_string(),
+                context,
+            });
+        }
     }
 
     async fn lease(&self) -> Result<Vec<(Webhook, Lease)>, StoreError> {

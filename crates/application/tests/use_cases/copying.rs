@@ -36,7 +36,7 @@ impl Table for Ids {
     }
 }
 
-fn ids() -> Sheet {
+pub(super) fn ids() -> Sheet {
     Sheet::Table(Format::Csv, Box::new(Ids))
 }
 
@@ -47,7 +47,7 @@ fn warnings() -> EventFilter {
     }
 }
 
-fn request(filter: EventFilter) -> Request {
+pub(super) fn request(filter: EventFilter) -> Request {
     Request {
         filter,
         described: "as asked".to_owned(),
@@ -64,6 +64,7 @@ async fn copied(
     let mut stage = Stage::new();
     stage.work([Step::Post(Ok(())), Step::Commit(Ok(()))]);
     let exports = Exports::new(stage.services(), log.clone(), log);
+    let project = request.caller.scope.map(|project| project.0);
     let (mut pieces, copying) = exports.begin(request, sheet);
     let (mut bytes, mut broken) = (Vec::new(), None);
     while let Some(piece) = pieces.recv().await {
@@ -76,6 +77,7 @@ async fn copied(
     let recorded = stage.seen.lock().unwrap().posted[0].clone();
     assert_eq!(recorded.action, "audit.exported");
     assert_eq!(recorded.actor.id, "auditor");
+    assert_eq!(recorded.project_id, project, "whoever sees it saw the copy");
     (bytes, broken, exported, recorded.metadata)
 }
 
@@ -224,6 +226,31 @@ async fn a_reader_that_goes_away_ends_the_reading() {
     assert_eq!(recorded.metadata["broke_off"], "the reader went away");
 }
 
+// S9, S11: whichever way a table of one project is read.
+#[tokio::test]
+async fn a_table_of_one_project_has_nothing_else() {
+    let mut log = SmallLog::of(700, 0, &key(1));
+    for at in [3, 300, 301, 699] {
+        Arc::get_mut(&mut log).unwrap().events[at].event.project_id = Some(PROJECT.0);
+    }
+    let of_one_kind = EventFilter {
+        actions: vec![log.events[0].event.action.clone()],
+        ..EventFilter::default()
+    };
+    let id = |at: usize| log.events[at].event.id.to_string();
+    let newest = [id(699), id(301), id(300), id(3), "end".to_owned()];
+    let oldest = [id(3), id(300), id(301), id(699), "end".to_owned()];
+    for (filter, expected) in [(EventFilter::default(), newest), (of_one_kind, oldest)] {
+        let mut asked = request(filter);
+        asked.caller.scope = Some(PROJECT);
+        let (bytes, broken, exported, _) = copied(log.clone(), asked, ids()).await;
+        assert!(broken.is_none());
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(exported.rows, 4);
+    }
+}
+
 // S8, S11: a proven copy stands by itself.
 #[tokio::test]
 async fn a_whole_copy_is_proven_without_the_log() {
@@ -309,6 +336,12 @@ async fn every_altered_byte_is_found() {
     }
 }
 
+/// How many of the lines are events.
+fn events_of(lines: &[&str]) -> usize {
+    let event = |line: &&&str| line.starts_with("{\"leaf_index\":");
+    lines.iter().filter(event).count()
+}
+
 // S8: each attack is told by what it did.
 #[tokio::test]
 async fn every_attack_on_a_copy_is_named() {
@@ -352,6 +385,15 @@ async fn every_attack_on_a_copy_is_named() {
 
         assert_eq!(told(&lines[..=at]).last().unwrap().kind, Kind::ExportCutOff);
     }
+    let (end, events) = (lines[lines.len() - 1], events_of(&lines));
+    let said = |events: usize| format!("\"events\":{events}");
+    assert!(end.contains(&said(events)), "{end}");
+    let end = end.replacen(&said(events), &said(events + 1), 1);
+    let mut miscounted = lines.clone();
+    miscounted.pop();
+    miscounted.push(&end);
+    assert_eq!(kinds(&told(&miscounted)), [Kind::ExportMiscounted]);
+
     let mut longer = lines.clone();
     longer.push(lines[row]);
     assert_eq!(kinds(&told(&longer)), [Kind::LineMisplaced]);

@@ -206,6 +206,43 @@ async fn waiting_may_be_given_up_at_any_moment() {
     assert_eq!(seen, places(0..134 * 7));
 }
 
+// What came between a reader's own look at the log and the follower's first is broadcast to nobody.
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_follower_looked_is_read() {
+    let (mut stage, log) = (Stage::new(), Log::of(3));
+    let port = std::sync::Arc::new(log.clone());
+    let follower = Follower::new(stage.services(), port.clone(), port);
+    let mut reader = all(&follower, 0);
+    assert_eq!(until(&mut reader, 3).await, [0, 1, 2]);
+    silent(&mut reader).await;
+    log.grow(2);
+    let stop = CancellationToken::new();
+    let _runs = stop.clone().drop_guard();
+    tokio::spawn(follower.run(stop));
+    assert_eq!(until(&mut reader, 5).await, [3, 4]);
+    silent(&mut reader).await;
+}
+
+// A part of which a reader has seen the beginning in the log itself.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_does_not_come_again_with_what_is_broadcast() {
+    let (mut stage, log) = (Stage::new(), Log::of(3));
+    log.mute();
+    let (follower, _runs) = follow(&mut stage, &log);
+    let mut first = all(&follower, 3);
+    silent(&mut first).await;
+    // Between two looks of the follower, which has no word of it and looks every 50 ms.
+    sleep(Duration::from_millis(10)).await;
+    log.grow(2);
+    let mut second = all(&follower, 3);
+    assert_eq!(until(&mut second, 5).await, [3, 4]);
+    let nothing = timeout(Duration::from_millis(1), second.next()).await;
+    assert!(nothing.is_err(), "that is all: {nothing:?}");
+    log.grow(2);
+    assert_eq!(until(&mut second, 7).await, [5, 6]);
+    assert_eq!(until(&mut first, 7).await, [3, 4, 5, 6]);
+}
+
 /// An event that takes this many bytes, about.
 fn large(bytes: usize) -> EventRecord {
     EventRecord {

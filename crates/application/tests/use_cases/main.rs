@@ -2,9 +2,13 @@
 //! do when it refuses. What stores and ledger then do is their own suites' business.
 
 #[cfg(test)]
+mod abandoned_copies;
+#[cfg(test)]
 mod advancing;
 #[cfg(test)]
 mod alerting;
+#[cfg(test)]
+mod archived;
 #[cfg(test)]
 mod available;
 #[cfg(test)]
@@ -14,6 +18,8 @@ mod contradictions;
 #[cfg(test)]
 mod copying;
 #[cfg(test)]
+mod counting_spans;
+#[cfg(test)]
 mod couriers;
 #[cfg(test)]
 mod covering;
@@ -21,6 +27,8 @@ mod covering;
 mod daily;
 #[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod failing_receivers;
 #[cfg(test)]
 mod failing_safe;
 #[cfg(test)]
@@ -49,6 +57,8 @@ mod log;
 mod lookout;
 #[cfg(test)]
 mod losing;
+#[cfg(test)]
+mod measuring;
 #[cfg(test)]
 mod memory_tree;
 #[cfg(test)]
@@ -133,5 +143,9 @@ mod tree_vectors;
 mod waiting;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod webhook_desk;
+#[cfg(test)]
+mod webhook_world;
 #[cfg(test)]
 mod working;

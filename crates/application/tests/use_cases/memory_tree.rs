@@ -11,7 +11,9 @@ use tranche_application::audit::tree::note::LogKey;
 use tranche_application::audit::tree::sealer::Sealer;
 use tranche_application::ports::kept::{KeepError, KeptCheckpoints};
 use tranche_application::ports::store::StoreError;
-use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Node, Sealing, Tree};
+use tranche_application::ports::tree::{
+    Checkpoint, Hash, Leaf, LeafRecord, Look, Node, Sealing, Tree,
+};
 use uuid::Uuid;
 
 use super::stage::{Answer, Stage};
@@ -47,6 +49,8 @@ pub struct MemoryTree {
     pub turns: Mutex<Vec<(Instant, Option<u32>)>>,
     /// How long a look at all that waits takes.
     pub look: Mutex<Duration>,
+    /// How long every look waits for a connection before.
+    pub turn: Mutex<Duration>,
     /// Whether it says nothing any more.
     pub hangs: bool,
     /// How often hashes were asked for outside of turns; these are never answered while `silent`.
@@ -86,13 +90,19 @@ pub struct Shared(pub Arc<MemoryTree>);
 
 #[async_trait]
 impl Tree for Shared {
-    async fn is_waiting(&self, from: Uuid) -> Result<bool, StoreError> {
+    async fn look(&self, from: Uuid) -> Result<Look, StoreError> {
+        let turn = *self.0.turn.lock().unwrap();
+        sleep(turn).await;
+        let began = Instant::now();
         if from.is_nil() {
             let look = *self.0.look.lock().unwrap();
             sleep(look).await;
         }
         let is_waiting = self.0.rows().waiting.iter().any(|(id, _)| *id >= from);
-        Ok(is_waiting || !self.0.answers.lock().unwrap().is_empty())
+        Ok(Look {
+            is_waiting: is_waiting || !self.0.answers.lock().unwrap().is_empty(),
+            took: began.elapsed(),
+        })
     }
 
     async fn waiting(&self, _: u32) -> Result<u64, StoreError> {

@@ -19,7 +19,8 @@ use super::scene::caller;
 use super::script::Step as Act;
 use super::stage::Stage;
 
-/// A turn in which nothing is archived because of this, and what is archived has a leaf and goes.
+/// A turn in which nothing is archived because of this, and what is archived has a leaf and goes; each for
+/// as many days as its policy says.
 struct Scripted(Option<Conflict>);
 
 #[async_trait]
@@ -28,7 +29,9 @@ impl Turn for Scripted {
         Ok(())
     }
 
-    async fn archive(&mut self, _: &Part, _: Term) -> Result<Step, StoreError> {
+    async fn archive(&mut self, part: &Part, term: Term) -> Result<Step, StoreError> {
+        let policies = RetentionPolicies::default();
+        assert_eq!(term.days, policies.of(part.severity).archive_after());
         match self.0 {
             Some(conflict) => Err(StoreError::Conflict(conflict)),
             None => Ok(Step::Done(1)),
@@ -60,7 +63,9 @@ impl Turn for Scripted {
         }))
     }
 
-    async fn expire(&mut self, _: &Part, _: Term, _: &Expiry) -> Result<Step, StoreError> {
+    async fn expire(&mut self, part: &Part, term: Term, _: &Expiry) -> Result<Step, StoreError> {
+        let policies = RetentionPolicies::default();
+        assert_eq!(term.days, policies.of(part.severity).keep());
         Ok(Step::Done(1))
     }
 

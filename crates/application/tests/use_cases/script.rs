@@ -10,15 +10,16 @@ use tranche_application::idempotency::Claim;
 use tranche_application::keys::ApiKey;
 use tranche_application::mocks::{
     MockAuditLog, MockCredentialRepo, MockDisbursementRepo, MockIdempotencyRepo, MockMilestoneRepo,
-    MockProjectRepo, MockUnitOfWork,
+    MockProjectRepo, MockUnitOfWork, MockWebhookRepo,
 };
 use tranche_application::ports::channels::NewChannel;
-use tranche_application::ports::custody::SealedWallet;
+use tranche_application::ports::custody::{SealedSecret, SealedWallet};
 use tranche_application::ports::monitor::{Fallback, Incident};
 use tranche_application::ports::store::{
     AuditLog, BackOff, CredentialRepo, DisbursementRepo, IdempotencyRepo, LockedBooks,
     MilestoneRepo, ProjectRepo, StoreError,
 };
+use tranche_application::ports::webhooks::{Webhook, WebhookRepo};
 use tranche_domain::disbursement::BurnOrder;
 use tranche_domain::{BurnId, Change, Disbursement, DisbursementId, Milestone, Project, ProjectId};
 use uuid::Uuid;
@@ -38,6 +39,10 @@ pub enum Step {
     ChannelsFunded(Result<(), StoreError>),
     KeepKey(Result<(), StoreError>),
     RevokeKey(bool),
+    DisableWebhook(Result<bool, StoreError>),
+    KeepWebhook(Result<(), StoreError>),
+    ReplayWebhook(bool),
+    PutWebhookSecret,
     Post(Result<(), StoreError>),
     Relay(Result<u64, StoreError>),
     BuryOldest(Result<Option<EventRecord>, StoreError>),
@@ -67,6 +72,13 @@ pub struct Seen {
     pub incidents: Vec<Incident>,
     pub fallbacks: Vec<Fallback>,
     pub buried: Vec<(Uuid, String)>,
+    /// When and why webhooks were disabled.
+    pub disabled: Vec<(DateTime<Utc>, String)>,
+    /// Webhooks with what sealed their secrets.
+    pub webhooks: Vec<(Webhook, SealedSecret)>,
+    pub replayed: Vec<(Uuid, Option<i64>)>,
+    /// New secrets of webhooks, from when on, and until when the former ones sign.
+    pub secrets: Vec<(SealedSecret, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// The repositories of one unit of work.
@@ -80,6 +92,7 @@ pub struct Script<'a> {
     idempotency: MockIdempotencyRepo,
     credentials: MockCredentialRepo,
     audit: MockAuditLog,
+    webhooks: MockWebhookRepo,
 }
 
 impl<'a> Script<'a> {
@@ -95,6 +108,7 @@ impl<'a> Script<'a> {
             idempotency: MockIdempotencyRepo::new(),
             credentials: MockCredentialRepo::new(),
             audit: MockAuditLog::new(),
+            webhooks: MockWebhookRepo::new(),
         }
     }
 
@@ -116,6 +130,8 @@ impl<'a> Script<'a> {
             .return_var(Box::new(self.credentials) as Box<dyn CredentialRepo>);
         work.expect_audit()
             .return_var(Box::new(self.audit) as Box<dyn AuditLog>);
+        work.expect_webhooks()
+            .return_var(Box::new(self.webhooks) as Box<dyn WebhookRepo>);
         work
     }
 
@@ -288,7 +304,57 @@ impl<'a> Script<'a> {
                         answer
                     });
             }
-            _ => unreachable!("the other steps are in `step`"),
+            other => self.webhook_step(other),
+        }
+    }
+
+    fn webhook_step(&mut self, step: Step) {
+        let (order, seen) = (&mut *self.order, self.seen.clone());
+        match step {
+            Step::DisableWebhook(answer) => {
+                self.webhooks
+                    .expect_disable_webhook()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_, at, why| {
+                        let disabled = (at, why.to_owned());
+                        seen.lock().unwrap().disabled.push(disabled);
+                        answer
+                    });
+            }
+            Step::KeepWebhook(answer) => {
+                self.webhooks
+                    .expect_keep_webhook()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |webhook, secret| {
+                        let kept = (webhook.clone(), secret.clone());
+                        seen.lock().unwrap().webhooks.push(kept);
+                        answer
+                    });
+            }
+            Step::ReplayWebhook(answer) => {
+                self.webhooks
+                    .expect_replay_webhook()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |id, from| {
+                        seen.lock().unwrap().replayed.push((id, from));
+                        Ok(answer)
+                    });
+            }
+            Step::PutWebhookSecret => {
+                self.webhooks
+                    .expect_put_webhook_secret()
+                    .times(1)
+                    .in_sequence(order)
+                    .return_once(move |_, secret, now, former_until| {
+                        let put = (secret.clone(), now, former_until);
+                        seen.lock().unwrap().secrets.push(put);
+                        Ok(())
+                    });
+            }
+            _ => unreachable!("the other steps are above"),
         }
     }
 }

@@ -129,6 +129,12 @@ async fn late_ids_are_swept_up_each_second_while_that_is_dear() {
     wait(-60_000);
     assert_eq!(step().await, 1, "it costs nothing to look");
 
+    *database.turn.lock().unwrap() = Duration::from_millis(60);
+    assert_eq!(step().await, 0);
+    wait(-60_000);
+    assert_eq!(step().await, 1, "nor does it to wait for a connection");
+    *database.turn.lock().unwrap() = Duration::ZERO;
+
     *database.look.lock().unwrap() = Duration::from_millis(6);
     wait(1);
     assert_eq!(step().await, 1);

@@ -11,7 +11,7 @@ use tranche_application::ports::audit_search::{
     AuditSearch, AuditStats, EventPage, InOrder, PartSize, Scope, StatsQuery,
 };
 use tranche_application::ports::store::StoreError;
-use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Sealing, Tree};
+use tranche_application::ports::tree::{Checkpoint, Hash, Leaf, LeafRecord, Look, Sealing, Tree};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -87,6 +87,7 @@ impl AuditSearch for SmallLog {
         scope: Scope,
         page: EventPage,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
+        assert!(page.archived, "a copy is of the archive too");
         let mut events = self.visible(filter, scope);
         events.reverse();
         events.retain(|logged| page.before.is_none_or(|before| logged.event.id < before));
@@ -154,7 +155,7 @@ impl Tree for SmallLog {
         unreachable!("no copy asks for it")
     }
 
-    async fn is_waiting(&self, _: Uuid) -> Result<bool, StoreError> {
+    async fn look(&self, _: Uuid) -> Result<Look, StoreError> {
         unreachable!("no copy asks for it")
     }
 

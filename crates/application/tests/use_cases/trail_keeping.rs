@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::{NaiveTime, TimeDelta};
+use tokio_util::sync::CancellationToken;
 use tranche_application::daily::Daily;
 use tranche_application::ports::audit_search::Scope;
-use tranche_application::ports::trails::TrailStore;
+use tranche_application::ports::trails::{TrailCleanUps, TrailStore};
 use tranche_application::trails::clean_up::{CleanUp, DailyCleanUp};
 use tranche_application::trails::{Backend, MemoryLimits};
 use tranche_domain::trail::TrailContent;
@@ -15,7 +17,7 @@ use tranche_domain::trail::sums::TimeRange;
 use super::scene::{ELSEWHERE, PROJECT, caller, time};
 use super::script::Step;
 use super::stage::{Stage, down};
-use super::trail_room::{LIMITS, Room, by, message, placeholder, text, whole};
+use super::trail_room::{Gate, LIMITS, Room, by, message, placeholder, text, whole};
 
 fn days(days: i64) -> TimeDelta {
     TimeDelta::days(days)
@@ -198,7 +200,7 @@ async fn a_clean_up_that_broke_off_is_taken_up_again() {
     assert!(daily.look().await.is_err());
     *room.database.away.lock().unwrap() = false;
     // The turn was not taken then; now it is, by a process that dies.
-    let gate = Arc::new(super::trail_room::Gate::default());
+    let gate = Arc::new(Gate::default());
     *room.database.gate.lock().unwrap() = Some(gate.clone());
     let dying = tokio::spawn({
         let daily = daily.clone();
@@ -208,9 +210,32 @@ async fn a_clean_up_that_broke_off_is_taken_up_again() {
     dying.abort();
     *room.database.gate.lock().unwrap() = None;
     assert_eq!(daily.look().await.unwrap(), None, "its turn lasts");
+    let late = || room.trails.figures().clean_up_late;
+    assert_eq!(late(), TimeDelta::hours(6), "two o'clock is past");
     room.clock.set(time(15 * 60) + days(7));
+    assert_eq!(late(), TimeDelta::minutes(6 * 60 + 15));
     let cleaned = daily.look().await.unwrap().unwrap();
     assert_eq!(cleaned.trails, 1);
+    assert_eq!(late(), TimeDelta::zero());
+    // Another process's end is seen as well.
+    room.clock.set(time(0) + days(8));
+    let due_at = time(-6 * 60 * 60) + days(8);
+    let until = time(60) + days(8);
+    let taken = room
+        .database
+        .take_clean_up(due_at, time(0) + days(8), until);
+    assert!(taken.await.unwrap());
+    assert_eq!(daily.look().await.unwrap(), None);
+    assert_eq!(late(), TimeDelta::hours(6));
+    room.database
+        .turns
+        .lock()
+        .unwrap()
+        .get_mut(&due_at)
+        .unwrap()
+        .1 = Some(0);
+    assert_eq!(daily.look().await.unwrap(), None);
+    assert_eq!(late(), TimeDelta::zero());
     assert_eq!(room.database.events(), ["trails.cleaned"]);
 }
 
@@ -247,14 +272,82 @@ async fn somebody_may_ask_what_would_go_and_have_it_go() {
     let progress = |gone| {
         told.fetch_add(gone, Ordering::SeqCst);
     };
-    let cleaned = clean_up.clean(&caller("ops"), &progress).await.unwrap();
+    let never = CancellationToken::new();
+    *room.database.left.lock().unwrap() = 2_500;
+    let cleaned = clean_up.clean(&caller("ops"), &progress, &never).await;
+    let cleaned = cleaned.unwrap();
+    assert!(!cleaned.more);
+    assert_eq!(
+        *room.database.left.lock().unwrap(),
+        0,
+        "of projects that are gone"
+    );
     assert_eq!((cleaned.trails, told.load(Ordering::SeqCst)), (1, 1));
     {
         let seen = room.stage.seen.lock().unwrap();
         assert_eq!(seen.posted[0].action, "trails.cleaned");
         assert_eq!(seen.posted[0].actor.id, "ops");
+        assert_eq!(seen.posted[0].metadata["all"], "yes");
     }
     assert!(room.stage.rung().await);
-    let untold = clean_up.clean(&caller("ops"), &progress).await;
+    let untold = clean_up.clean(&caller("ops"), &progress, &never).await;
     assert!(untold.is_err(), "what cannot be recorded is told");
+}
+
+/// What was deleted is recorded, however it ended.
+#[tokio::test]
+async fn a_clean_up_by_somebody_that_breaks_off_is_recorded() {
+    for told_to_stop in [true, false] {
+        let mut stage = Stage::new();
+        stage.work([Step::Post(Ok(())), Step::Commit(Ok(()))]);
+        let room = Room::on(stage, Backend::Database, LIMITS);
+        let Daytime { room, clean_up, .. } = at_two(room);
+        for n in 0..1_001 {
+            room.put(n, placeholder(-100)).await;
+        }
+        room.clock.set(time(0) + days(7));
+        let stop = CancellationToken::new();
+        let progress = |_| {
+            if told_to_stop {
+                stop.cancel();
+            } else {
+                *room.database.away.lock().unwrap() = true;
+            }
+        };
+        let cleaned = clean_up.clean(&caller("ops"), &progress, &stop).await;
+        assert_eq!(cleaned.is_ok_and(|cleaned| cleaned.more), told_to_stop);
+        let seen = room.stage.seen.lock().unwrap();
+        let [event] = &seen.posted[..] else {
+            panic!("{:?}", seen.posted);
+        };
+        assert_eq!(event.metadata["trails"], 1_000);
+        assert_eq!(event.metadata["all"], "no");
+    }
+}
+
+/// As soon as somebody deleted a project here, and soon after somebody did elsewhere.
+#[tokio::test(start_paused = true)]
+async fn what_deleted_projects_leave_is_cleared_by_itself() {
+    let Daytime { room, daily, .. } = at_two(Room::new(Backend::Database));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daily.run(stop.clone()));
+    let left = |rows| *room.database.left.lock().unwrap() = rows;
+    let is_cleared = async |within: Duration| {
+        let cleared = async {
+            while *room.database.left.lock().unwrap() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(within, cleared).await.is_ok()
+    };
+    left(2_500);
+    assert!(is_cleared(Duration::from_secs(1)).await, "at its start");
+    left(1);
+    assert!(!is_cleared(Duration::from_secs(30)).await);
+    room.trails.forget(ELSEWHERE);
+    assert!(is_cleared(Duration::from_secs(1)).await, "at once");
+    left(1);
+    assert!(is_cleared(Duration::from_secs(61)).await, "in a minute");
+    stop.cancel();
+    running.await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tranche_application::ports::audit_search::Scope;
-use tranche_application::ports::trails::TrailStore;
+use tranche_application::ports::trails::{Adopted, TrailStore};
 use tranche_application::trails::backend::SwitchError;
 use tranche_application::trails::copying::Mismatch;
 use tranche_application::trails::{Backend, MemoryLimits};
@@ -15,7 +15,7 @@ use tranche_domain::{Occasion, Trail};
 
 use super::scene::{ELSEWHERE, PROJECT, caller, scoped, time};
 use super::trail_room::{
-    Gate, LIMITS, Room, by, completed_with, completion, message, placeholder, whole,
+    Gate, LIMITS, Room, by, completed_with, completion, message, placeholder, text, whole,
 };
 
 async fn switch(room: &Room, to: Backend) -> Result<bool, SwitchError> {
@@ -161,7 +161,8 @@ async fn a_later_row_stands_whatever_the_version_in_memory() {
     let elsewhere = elsewhere.into_trail();
     assert!(room.database.rows.take(&elsewhere));
     assert_eq!(migrate(&room, 10).await, 0);
-    assert!(!room.database.adopt(&ahead).await.unwrap());
+    let adopted = room.database.adopt(std::slice::from_ref(&ahead)).await;
+    assert_eq!(adopted.unwrap(), [Adopted::Present]);
     assert_eq!(room.database.trail(1), Some(elsewhere.clone()));
     let compared = room.trails.compare(None, 10).await.unwrap();
     assert_eq!(compared.missing, []);
@@ -227,6 +228,24 @@ async fn a_migration_goes_on_where_it_was_and_copies_once() {
     assert_eq!(compared.differing, []);
     assert_eq!(compared.next_after, None);
     assert_eq!(migrate(&room, 100).await, 2);
+}
+
+#[tokio::test]
+async fn a_migration_copies_many_at_once_but_not_too_much() {
+    let room = Room::new(Backend::Memory);
+    let long = format!("[\"{}\"]", "x".repeat(250_000));
+    for n in 0..40 {
+        let mut content = whole(5);
+        if n < 20 {
+            content.reasoning_traces = Some(text(&long));
+            content.context_layers = Some(text(&long));
+        }
+        room.put(n, content).await;
+    }
+    assert_eq!(migrate(&room, 100).await, 40);
+    let pages = room.database.pages.lock().unwrap().clone();
+    assert_eq!(pages, [8, 8, 24], "of 4 MiB each");
+    assert_eq!(room.trails.figures().copied, 40);
 }
 
 #[tokio::test]

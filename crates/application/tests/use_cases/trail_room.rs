@@ -13,7 +13,7 @@ use tranche_application::mocks::MockQueries;
 use tranche_application::ports::audit_search::Scope;
 use tranche_application::ports::clock::Clock;
 use tranche_application::ports::store::{Conflict, StoreError};
-use tranche_application::ports::trails::{TrailCleanUps, TrailStore};
+use tranche_application::ports::trails::{Adopted, TrailCleanUps, TrailStore};
 use tranche_application::trails::{Backend, Memory, MemoryLimits, Saved, TrailError, Trails};
 use tranche_application::{Call, Services};
 use tranche_domain::text::ModelName;
@@ -59,6 +59,10 @@ pub struct Database {
     pub gate: Mutex<Option<Arc<Gate>>>,
     pub turns: Mutex<BTreeMap<DateTime<Utc>, Turn>>,
     pub batches: Mutex<Vec<u64>>,
+    /// How many copies came at a time.
+    pub pages: Mutex<Vec<usize>>,
+    /// How many rows projects that are gone have left.
+    pub left: Mutex<u64>,
 }
 
 /// Where somebody waits to be let through.
@@ -131,10 +135,18 @@ impl TrailStore for Database {
         Ok(())
     }
 
-    async fn adopt(&self, trail: &Trail) -> Result<bool, StoreError> {
+    async fn adopt(&self, copies: &[Trail]) -> Result<Vec<Adopted>, StoreError> {
         self.answers()?;
-        self.has(trail)?;
-        self.rows.adopt(trail).await
+        self.pages.lock().unwrap().push(copies.len());
+        let mut adopted = Vec::new();
+        for copy in copies {
+            adopted.push(if self.has(copy).is_err() {
+                Adopted::ProjectGone
+            } else {
+                self.rows.adopt(std::slice::from_ref(copy)).await?[0]
+            });
+        }
+        Ok(adopted)
     }
 
     async fn page(&self, after: Option<MessageId>, limit: u32) -> Result<Vec<Trail>, StoreError> {
@@ -210,6 +222,20 @@ impl TrailCleanUps for Database {
         }
         Ok(ours)
     }
+
+    async fn has_clean_up_ended(&self, due_at: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.answers()?;
+        let turns = self.turns.lock().unwrap();
+        Ok(turns.get(&due_at).is_some_and(|(_, ended)| ended.is_some()))
+    }
+
+    async fn clear_removed(&self, limit: u32) -> Result<u64, StoreError> {
+        self.answers()?;
+        let mut left = self.left.lock().unwrap();
+        let gone = (*left).min(u64::from(limit));
+        *left -= gone;
+        Ok(gone)
+    }
 }
 
 /// Trails and everything around them.
@@ -258,6 +284,8 @@ impl Room {
             gate: Mutex::default(),
             turns: Mutex::default(),
             batches: Mutex::default(),
+            pages: Mutex::default(),
+            left: Mutex::default(),
         });
         let memory = Arc::new(Memory::new(clock.clone(), limits));
         let failsafe = Failsafe::new(plant.pipeline, RING);

@@ -1,8 +1,10 @@
-//! Why a trail is refused.
+//! Why a trail is refused: everything at once.
+
+use std::fmt;
 
 use thiserror::Error;
 
-/// Why a trail is refused. Nothing changed.
+/// One reason why a trail is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TrailRefusal {
     /// Of tokens or cost, this was never stated.
@@ -51,6 +53,64 @@ impl TrailRefusal {
             | Self::Kept { field } => Some(field),
             Self::Future | Self::CreatedBefore => Some("created_at"),
             Self::Nothing => None,
+        }
+    }
+}
+
+/// Every reason why a trail is refused: at least one. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct TrailRefusals(Vec<TrailRefusal>);
+
+impl TrailRefusals {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[TrailRefusal] {
+        &self.0
+    }
+}
+
+impl From<TrailRefusal> for TrailRefusals {
+    fn from(refusal: TrailRefusal) -> Self {
+        Self(vec![refusal])
+    }
+}
+
+impl fmt::Display for TrailRefusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, refusal) in self.0.iter().enumerate() {
+            let before = if index == 0 { "" } else { ", " };
+            let field = refusal.field().unwrap_or("the amendment");
+            write!(f, "{before}{field} {refusal}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Gathers what is wrong.
+#[derive(Default)]
+pub(super) struct Judgement(Vec<TrailRefusal>);
+
+impl Judgement {
+    pub fn refuse(&mut self, refusal: TrailRefusal) {
+        self.0.push(refusal);
+    }
+
+    /// The value, unless it was refused.
+    pub fn of<T>(&mut self, judged: Result<T, TrailRefusals>) -> Option<T> {
+        judged.map_err(|refused| self.0.extend(refused.0)).ok()
+    }
+
+    /// What was wrong.
+    pub fn into_all(self) -> Vec<TrailRefusal> {
+        self.0
+    }
+
+    /// Whether nothing was wrong.
+    pub fn end(self) -> Result<(), TrailRefusals> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(TrailRefusals(self.0))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::refusal::TrailRefusal;
+use super::refusal::{Judgement, TrailRefusal, TrailRefusals};
 
 /// The decimals of a cost.
 const DECIMALS: usize = 12;
@@ -232,27 +232,37 @@ impl<T: Spendable> Stated<T> {
         self.prompt.is_none() && self.completion.is_none() && self.total.is_none()
     }
 
+    /// Whether prompt and completion are stated, so that the sum is known whatever was before.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.prompt.is_some() && self.completion.is_some()
+    }
+
     /// What was spent then, where `before` was known.
     ///
     /// # Errors
-    /// [`TrailRefusal`] when a part is missing, the sum is too large, or the total is not the sum.
-    pub fn over(&self, before: Option<&Spent<T>>) -> Result<Spent<T>, TrailRefusal> {
-        let [prompt_field, completion_field, total_field] = T::FIELDS;
-        let known = |stated: Option<T>, before: Option<T>, field| {
-            stated.or(before).ok_or(TrailRefusal::Missing { field })
+    /// [`TrailRefusals`] when a part is missing, the sum is too large, or the total is not the sum.
+    pub fn over(&self, before: Option<&Spent<T>>) -> Result<Spent<T>, TrailRefusals> {
+        let [prompt_field, completion_field, field] = T::FIELDS;
+        let mut judgement = Judgement::default();
+        let mut known = |stated: Option<T>, before: Option<T>, field| {
+            let known = stated.or(before);
+            judgement.of(known.ok_or_else(|| TrailRefusal::Missing { field }.into()))
         };
-        let prompt = known(self.prompt, before.map(Spent::prompt), prompt_field)?;
-        let completion = known(
-            self.completion,
-            before.map(Spent::completion),
-            completion_field,
-        )?;
-        let spent =
-            Spent::of(prompt, completion).ok_or(TrailRefusal::TooMuch { field: total_field })?;
+        let parts = (
+            known(self.prompt, before.map(Spent::prompt), prompt_field),
+            known(
+                self.completion,
+                before.map(Spent::completion),
+                completion_field,
+            ),
+        );
+        judgement.end()?;
+        let sum = parts.0.zip(parts.1);
+        let sum = sum.and_then(|(prompt, completion)| Spent::of(prompt, completion));
+        let spent = sum.ok_or(TrailRefusal::TooMuch { field })?;
         match self.total {
-            Some(total) if total != spent.total => {
-                Err(TrailRefusal::NotTheSum { field: total_field })
-            }
+            Some(total) if total != spent.total => Err(TrailRefusal::NotTheSum { field }.into()),
             _ => Ok(spent),
         }
     }

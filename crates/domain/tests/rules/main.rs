@@ -26,6 +26,8 @@ mod texts;
 #[cfg(test)]
 mod trail_parts;
 #[cfg(test)]
+mod trail_refusals;
+#[cfg(test)]
 mod trail_sums;
 #[cfg(test)]
 mod trails;

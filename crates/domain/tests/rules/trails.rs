@@ -7,7 +7,7 @@ use tranche_domain::text::{ModelName, TextError};
 use tranche_domain::trail::CostError::{Malformed, Negative, TooLarge, TooManyDecimals};
 use tranche_domain::trail::{
     CostAmount, JsonText, JsonTextError, Part, Revised, Stated, TokenCount, TooManyTokens,
-    TrailAmendment, TrailContent, TrailRefusal,
+    TrailAmendment, TrailContent, TrailRefusal, TrailRefusals,
 };
 use tranche_domain::{
     Action, Actor, EventId, Fact, MessageId, Occasion, Origin, ProjectId, Role, Severity, Trail,
@@ -17,15 +17,15 @@ use uuid::Uuid;
 
 use crate::scene::cases;
 
-const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x11));
-const PROJECT: ProjectId = ProjectId(Uuid::from_u128(0xB0));
+pub const MESSAGE: MessageId = MessageId(Uuid::from_u128(0x11));
+pub const PROJECT: ProjectId = ProjectId(Uuid::from_u128(0xB0));
 
 pub fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000 + seconds)
 }
 
 /// An act, `seconds` after the beginning.
-fn act(seconds: i64) -> Occasion {
+pub fn act(seconds: i64) -> Occasion {
     Occasion {
         by: Actor {
             id: "assessor".to_owned(),
@@ -67,21 +67,27 @@ pub fn whole() -> TrailContent {
     }
 }
 
-fn opened(content: TrailContent) -> Trail {
+pub fn opened(content: TrailContent) -> Trail {
     let change = Trail::open(MESSAGE, PROJECT, content, time(0)).unwrap();
     assert_eq!(change.former(), None);
     assert_eq!(change.event(), None);
     change.into_trail()
 }
 
-fn changed(revised: Result<Revised, TrailRefusal>) -> TrailChange {
+/// The fields that are named, in their order.
+pub fn fields(refusals: &TrailRefusals) -> Vec<&'static str> {
+    let fields = refusals.all().iter().map(TrailRefusal::field);
+    fields.map(Option::unwrap).collect()
+}
+
+fn changed(revised: Result<Revised, TrailRefusals>) -> TrailChange {
     match revised {
         Ok(Revised::Changed(change)) => *change,
         other => panic!("it changes something: {other:?}"),
     }
 }
 
-fn unchanged(revised: Result<Revised, TrailRefusal>) -> Trail {
+fn unchanged(revised: Result<Revised, TrailRefusals>) -> Trail {
     match revised {
         Ok(Revised::Unchanged(trail)) => *trail,
         other => panic!("it changes nothing: {other:?}"),
@@ -172,38 +178,38 @@ fn a_total_is_the_sum_or_is_refused() {
     assert_eq!(given, tokens(10, 5).over(None).unwrap());
     assert_eq!(given.total().get(), 15);
     let wrong = with_total(16).over(None).unwrap_err();
-    assert_eq!(wrong.field(), Some("tokens.total"));
+    assert_eq!(fields(&wrong), ["tokens.total"]);
     let wrong = Stated {
         total: Some("0.3".parse().unwrap()),
         ..cost("0.1", "0.200000000001")
     };
     let wrong = wrong.over(None).unwrap_err();
     assert_eq!(
-        wrong,
-        TrailRefusal::NotTheSum {
+        wrong.all(),
+        [TrailRefusal::NotTheSum {
             field: "cost.total"
-        }
+        }]
     );
     let most = TokenCount::MAX;
     let large = tokens(most, 1).over(None).unwrap_err();
     assert_eq!(
-        large,
-        TrailRefusal::TooMuch {
+        large.all(),
+        [TrailRefusal::TooMuch {
             field: "tokens.total"
-        }
+        }]
     );
     let large = cost("999999999999999999", "1").over(None).unwrap_err();
-    assert_eq!(large.field(), Some("cost.total"));
+    assert_eq!(fields(&large), ["cost.total"]);
     let part = Stated {
         prompt: None,
         ..tokens(0, 5)
     };
     let missing = part.over(None).unwrap_err();
     assert_eq!(
-        missing,
-        TrailRefusal::Missing {
+        missing.all(),
+        [TrailRefusal::Missing {
             field: "tokens.prompt"
-        }
+        }]
     );
     let kept = part.over(Some(&given)).unwrap();
     assert_eq!((kept.prompt().get(), kept.total().get()), (10, 15));
@@ -258,7 +264,7 @@ fn a_put_again_changes_nothing_and_another_replaces_all() {
         ..whole()
     };
     let refused = trail.replace(elsewhen, &act(5)).unwrap_err();
-    assert_eq!(refused.field(), Some("created_at"));
+    assert_eq!(fields(&refused), ["created_at"]);
 }
 
 #[test]
@@ -296,7 +302,8 @@ fn an_amendment_of_nothing_is_refused() {
     ];
     for amendment in nothing {
         let refused = opened(whole()).amend(amendment, &act(5)).unwrap_err();
-        assert_eq!((refused, refused.field()), (TrailRefusal::Nothing, None));
+        assert_eq!(refused.all(), [TrailRefusal::Nothing]);
+        assert_eq!(refused.all()[0].field(), None);
     }
 }
 
@@ -313,7 +320,7 @@ fn what_completes_a_trail_is_kept() {
     };
     for field in ["model", "tokens", "cost"] {
         let refused = opened(whole()).amend(clear(field), &act(5)).unwrap_err();
-        assert_eq!(refused.field(), Some(field));
+        assert_eq!(fields(&refused), [field]);
         let placeholder = TrailContent {
             model: None,
             ..whole()
@@ -322,7 +329,7 @@ fn what_completes_a_trail_is_kept() {
         assert!(open.is_ok(), "a placeholder has nothing for good: {field}");
     }
     let late = opened(whole()).replace(TrailContent::default(), &act(5));
-    assert_eq!(late.unwrap_err(), TrailRefusal::Kept { field: "model" });
+    assert_eq!(fields(&late.unwrap_err()), ["model", "tokens", "cost"]);
 }
 
 #[test]
@@ -336,8 +343,8 @@ fn a_message_of_the_future_is_refused() {
     assert!(open(-100_000_000).is_ok());
     let refused = open(61).unwrap_err();
     assert_eq!(
-        (refused, refused.field()),
-        (TrailRefusal::Future, Some("created_at"))
+        (refused.all(), fields(&refused)),
+        (&[TrailRefusal::Future][..], vec!["created_at"])
     );
     let nanos = TrailContent {
         created_at: Some(time(0) + TimeDelta::nanoseconds(1_999)),

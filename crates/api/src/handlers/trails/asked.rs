@@ -10,7 +10,7 @@ use tranche_domain::MessageId;
 use tranche_domain::text::ModelName;
 use tranche_domain::trail::sums::TimeRange;
 use tranche_domain::trail::{
-    CostAmount, JsonText, Part, Stated, TokenCount, TrailAmendment, TrailContent,
+    CostAmount, JsonText, Part, Stated, TokenCount, TrailAmendment, TrailContent, TrailRefusal,
 };
 use utoipa::IntoParams;
 
@@ -47,7 +47,11 @@ impl<'a> Documents<'a> {
 }
 
 /// The whole content of a trail.
-pub fn content(mut form: Form, documents: &Documents<'_>) -> Result<TrailContent, Problem> {
+pub fn content(
+    mut form: Form,
+    documents: &Documents<'_>,
+    now: DateTime<Utc>,
+) -> Result<TrailContent, Problem> {
     let content = TrailContent {
         created_at: form.optional("created_at", |value| {
             time(value.as_str().ok_or("must be a string")?)
@@ -58,6 +62,9 @@ pub fn content(mut form: Form, documents: &Documents<'_>) -> Result<TrailContent
         tokens: form.object("tokens", "tokens.", |form| Some(stated(form, tokens))),
         cost: form.object("cost", "cost.", |form| Some(stated(form, cost))),
     };
+    if form.is_flawed() {
+        also(&mut form, content.refusals(now));
+    }
     form.finish(|| Some(content))
 }
 
@@ -70,7 +77,20 @@ pub fn amendment(mut form: Form, documents: &Documents<'_>) -> Result<TrailAmend
         tokens: part(form.nullable_object("tokens", "tokens.", |form| Some(stated(form, tokens)))),
         cost: part(form.nullable_object("cost", "cost.", |form| Some(stated(form, cost)))),
     };
+    if form.is_flawed() {
+        also(&mut form, amendment.refusals());
+    }
     form.finish(|| Some(amendment))
+}
+
+/// Names what else is wrong in a body that has flaws. One that has none is judged beside the trail.
+fn also(form: &mut Form, refusals: Vec<TrailRefusal>) {
+    for refusal in refusals {
+        let field = refusal.field().unwrap_or("body");
+        if !form.has_flaw(field) {
+            form.flaw(field, refusal.to_string());
+        }
+    }
 }
 
 #[expect(

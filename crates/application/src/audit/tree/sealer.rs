@@ -167,9 +167,9 @@ impl Sealer {
         let now = Instant::now();
         let from = memory.from(now);
         if memory.edge.is_some() {
-            let is_waiting = self.tree.is_waiting(from).await?;
-            memory.looked(from, now.elapsed());
-            if !is_waiting {
+            let look = self.tree.look(from).await?;
+            memory.looked(from, look.took);
+            if !look.is_waiting {
                 memory.swept(from, now);
                 return Ok(0);
             }

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
+use tranche_domain::Action;
+
 use super::finding::{Finding, Kind};
 use super::key::VerifierKey;
 use super::range::{GrowingTree, tallest};
 use super::rows::short;
 use crate::audit::export::proven_line::{Aside, Between, End, EventLine};
+use crate::audit::retention::announced::Announced;
 use crate::audit::tree::note::NoteError;
 use crate::ports::tree::Hash;
 
@@ -25,6 +28,8 @@ pub struct VerifiedCopy {
     pub embedded_key: Option<String>,
     /// Whether it was judged by a key from elsewhere.
     pub is_pinned: bool,
+    /// The announcement that [`CopyReader::looking_for`] was to find, if it is there.
+    pub announced: Option<Announced>,
 }
 
 /// Reads a copy. Give it every line, then [`CopyReader::end`].
@@ -35,6 +40,8 @@ pub struct CopyReader {
     broken: Option<u64>,
     line: u64,
     events: u64,
+    sought: Option<Hash>,
+    announced: Option<Announced>,
     end: Option<End>,
 }
 
@@ -48,8 +55,17 @@ impl CopyReader {
             broken: None,
             line: 0,
             events: 0,
+            sought: None,
+            announced: None,
             end: None,
         }
+    }
+
+    /// Looks for the event that says of the file with this SHA-256 that expired events are in it.
+    #[must_use]
+    pub const fn looking_for(mut self, sha256: Hash) -> Self {
+        self.sought = Some(sha256);
+        self
     }
 
     /// How many events were read.
@@ -101,6 +117,9 @@ impl CopyReader {
             findings.push(named(self.malformed(NOT_AS_WRITTEN)));
         }
         findings.extend(self.reach(index).map(named));
+        if self.sought.is_some() && read.event.action == Action::RetentionExpiring.as_str() {
+            self.announce(read.event.resource_id.as_deref());
+        }
         match read.event.leaf_hash(read.recorded_at) {
             Ok(leaf) => {
                 if hex::encode(leaf) != read.leaf_hash {
@@ -118,6 +137,13 @@ impl CopyReader {
             Err(error) => findings.push(named(self.malformed(error.to_string()))),
         }
         findings
+    }
+
+    fn announce(&mut self, part: Option<&str>) {
+        let part = part.and_then(|part| part.parse::<Announced>().ok());
+        if let Some(part) = part.filter(|part| part.sha256 == self.sought) {
+            self.announced = Some(part);
+        }
     }
 
     /// Whether everything before this place was there. Said once for each gap.
@@ -187,6 +213,7 @@ impl CopyReader {
             stated: None,
             embedded_key: None,
             is_pinned: self.pinned.is_some(),
+            announced: self.announced,
         };
         let Some(end) = self.end else {
             let what = format!(

@@ -89,6 +89,10 @@ kinds! {
     ExportCutOff = "export_cut_off";
     /// What an export says of itself does not fit its lines.
     ExportMiscounted = "export_miscounted";
+    /// A file of expired events is not the one that its manifest tells of.
+    FileAltered = "file_altered";
+    /// No event in the tree says that expired events went into this file.
+    FileUnannounced = "file_unannounced";
 }
 
 impl fmt::Display for Kind {

@@ -27,7 +27,7 @@ pub(super) struct Shelf {
 }
 
 /// What a trail takes, in bytes of its texts.
-fn size(trail: &Trail) -> usize {
+pub fn size(trail: &Trail) -> usize {
     let record = trail.record();
     let documents = [&record.reasoning_traces, &record.context_layers];
     let documents = documents.into_iter().flatten();
