@@ -3,7 +3,7 @@
 # the port and over HTTP, beside the same in plain SQL and beside a table of the usual design with the
 # same rows. docs/performance.md says what it measures and what came of it.
 #
-#   scripts/bench-query.sh                  as make bench-query: half an hour, 25 GB of disk
+#   scripts/bench-query.sh                  as make bench-query: half an hour, 25 GB of disk, 20 GB of memory
 #   scripts/bench-query.sh --quick          two million events: some minutes, 6 GB
 #   scripts/bench-query.sh --rows 50000000  as many as you like
 set -euo pipefail

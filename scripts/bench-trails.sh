@@ -3,7 +3,7 @@
 # the port, beside the same in plain SQL and beside a table of the usual design with the same trails.
 # docs/performance.md says what it measures and what came of it.
 #
-#   scripts/bench-trails.sh                  as make bench-trails: half an hour, 25 GB of disk
+#   scripts/bench-trails.sh                  as make bench-trails: half an hour, 25 GB of disk, 20 GB of memory
 #   scripts/bench-trails.sh --quick          a million trails: some minutes, 3 GB
 #   scripts/bench-trails.sh --rows 50000000  as many as you like
 set -euo pipefail
